@@ -119,7 +119,7 @@ export class Server {
       () => {
         if (this.exit) throw new Error(`the server ended at start:\n${this.output}`)
         const line = this.stdout.find((text) => text.includes('"msg":"listening"'))
-        return line && (JSON.parse(line) as { port: number }).port
+        return line === undefined ? undefined : (JSON.parse(line) as { port: number }).port
       },
       START_MS,
     )
