@@ -1,0 +1,82 @@
+import fastifyJwt from '@fastify/jwt'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { verificationKeys } from '../src/auth/keys.ts'
+import { defaultPermissions } from '../src/auth/permissions.ts'
+import { Refusal } from '../src/auth/refusal.ts'
+import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
+import type { Config } from '../src/config.ts'
+import type { Identity } from '../src/hub/client.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Verifies a token; undefined for every fault alike. */
+    verifyToken(token: string): Identity | undefined
+    /** A preValidation hook: sets `request.identity`, or refuses with 401. */
+    authenticate(request: FastifyRequest): Promise<void>
+  }
+  interface FastifyRequest {
+    identity: Identity | undefined
+  }
+}
+
+type Verify = (token: string) => unknown
+
+/** Decorates with `verifyToken` and `authenticate`. Every key has a verifier of its own, so secrets can be rotated. */
+export const authPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    const rules: ClaimRules = {
+      requireExp: config.jwtRequireExp,
+      requireSub: config.jwtRequireSub,
+      clockToleranceMs: config.jwtClockToleranceMs,
+      defaultPermissions: defaultPermissions(config.defaultCan),
+    }
+    const verifiers: Verify[] = []
+    for (const { key, algorithms } of verificationKeys(config)) {
+      const namespace = `roomcast${verifiers.length}`
+      await app.register(fastifyJwt, {
+        namespace,
+        decoratorName: 'roomcastClaims',
+        secret: key.startsWith('-----BEGIN') ? { public: key } : key,
+        verify: {
+          algorithms,
+          clockTolerance: config.jwtClockToleranceMs,
+          // fast-jwt takes a token without the claim unless the claim is required too.
+          ...(config.jwtAudience.length > 0 && { allowedAud: config.jwtAudience }),
+          ...(config.jwtIssuer.length > 0 && { allowedIss: config.jwtIssuer }),
+          requiredClaims: [
+            ...(config.jwtAudience.length > 0 ? ['aud'] : []),
+            ...(config.jwtIssuer.length > 0 ? ['iss'] : []),
+          ],
+        },
+      })
+      const { verify } = (app.jwt as unknown as Record<string, { verify: Verify }>)[namespace] as {
+        verify: Verify
+      }
+      verifiers.push(verify)
+    }
+
+    const verifyToken = (token: string): Identity | undefined => {
+      for (const verify of verifiers) {
+        try {
+          return identityFrom(verify(token), rules)
+        } catch {
+          // Not this key's token, or no token at all: the peer is told the same for every reason.
+        }
+      }
+      return undefined
+    }
+    app.decorate('verifyToken', verifyToken)
+    app.decorateRequest('identity', undefined)
+    app.decorate('authenticate', async (request: FastifyRequest) => {
+      const token = tokenOf({
+        query: request.query,
+        authorization: request.headers.authorization,
+        protocols: request.headers['sec-websocket-protocol'],
+      })
+      request.identity = token === undefined ? undefined : verifyToken(token)
+      if (request.identity === undefined) throw new Refusal('unauthorized', 'a valid token is needed')
+    })
+  },
+  { name: 'roomcast-auth' },
+)

@@ -1,0 +1,18 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Bridge } from '../src/bridge/bridge.ts'
+import { MemoryBridge } from '../src/bridge/memory-bridge.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    bridge: Bridge
+  }
+}
+
+/** Decorates with the bridge that carries messages between nodes. */
+export const bridgePlugin = fp(
+  async (app: FastifyInstance) => {
+    app.decorate('bridge', new MemoryBridge())
+  },
+  { name: 'roomcast-bridge' },
+)

@@ -1,0 +1,25 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Config } from '../src/config.ts'
+import { Hub } from '../src/hub/hub.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    hub: Hub
+  }
+}
+
+/** Decorates with the hub, which ends with the app: clients are drained before the server closes. */
+export const hubPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    const hub = new Hub({ bridge: app.bridge, limits: config, log: app.log })
+    app.decorate('hub', hub)
+    app.addHook('preClose', async () => {
+      await hub.drain({ drainMs: config.drainMs, graceMs: config.shutdownGraceMs })
+    })
+    app.addHook('onClose', async () => {
+      await hub.close()
+    })
+  },
+  { name: 'roomcast-hub', dependencies: ['roomcast-bridge'] },
+)

@@ -1,0 +1,30 @@
+import fastifyRateLimit from '@fastify/rate-limit'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { Refusal } from '../src/auth/refusal.ts'
+import type { Config } from '../src/config.ts'
+
+/**
+ * Limits the upgrades from one address. Routes ask for it with `config: { rateLimit: {} }`. An address is what
+ * Fastify holds for it (`trustProxy`), IPv4 in whatever form as one, IPv6 by its /64.
+ */
+export const rateLimitPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    if (config.connectRateMax === 0) return
+    await app.register(fastifyRateLimit, {
+      global: false,
+      max: config.connectRateMax,
+      timeWindow: config.connectRateWindowMs,
+      ipv6Subnet: 64,
+      // Retry-After alone: the counters are nobody's business but ours.
+      addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
+      addHeadersOnExceeding: {
+        'x-ratelimit-limit': false,
+        'x-ratelimit-remaining': false,
+        'x-ratelimit-reset': false,
+      },
+      errorResponseBuilder: () => new Refusal('rate_limited', 'too many connections from this address'),
+    })
+  },
+  { name: 'roomcast-rate-limit' },
+)

@@ -1,0 +1,141 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket as TcpSocket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import fastifyWebsocket from '@fastify/websocket'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { WebSocket } from 'ws'
+import { Refusal } from '../src/auth/refusal.ts'
+import type { Config } from '../src/config.ts'
+import type { Client } from '../src/hub/client.ts'
+import type { ReadPump } from '../src/hub/read-pump.ts'
+import type { Socket } from '../src/hub/socket.ts'
+
+/** The one subprotocol that is spoken. */
+export const SUBPROTOCOL = 'roomcast.v1'
+/** After a Close frame the peer has this long to finish; then the socket is destroyed. */
+const CLOSE_TIMEOUT_MS = 2000
+/** A message may come in so many fragments, which bounds what an unfinished one costs beside its bytes. */
+const MAX_FRAGMENTS = 1024
+/** An upgrade that was neither done nor refused and closed by then is cut; hooks may take 0.5 s for Redis. */
+const UPGRADE_TIMEOUT_MS = 4000
+/** Where upgrades go whose target cannot be decoded: Fastify would answer them but leave the socket open. */
+const UNROUTABLE = '/undecodable-target'
+
+const nothing = Buffer.alloc(0)
+
+/** The hub's socket: ws reads and does the closing handshake, frames are written to the TCP socket as they are. */
+export class HubSocket extends WebSocket implements Socket {
+  client: Client | undefined
+  pump: ReadPump | undefined
+  #stream: TcpSocket | undefined
+
+  attach(stream: TcpSocket): void {
+    this.#stream = stream
+  }
+
+  write(bytes: Buffer): boolean {
+    const stream = this.#stream
+    if (stream === undefined || !stream.writable) return true
+    stream.write(bytes)
+    return stream.writableLength === 0
+  }
+
+  onceTaken(listener: () => void): void {
+    // 'drain' comes only above the high-water mark; the callback of an empty write comes behind all the others.
+    this.#stream?.write(nothing, listener)
+  }
+
+  get bytesRead(): number {
+    return this.#stream?.bytesRead ?? 0
+  }
+
+  get bytesWritten(): number {
+    return this.#stream?.bytesWritten ?? 0
+  }
+
+  destroy(): void {
+    this.terminate()
+  }
+
+  /** ws calls this too, when the peer's Close or a broken frame has come: the hub must know at once. */
+  override close(code?: number, reason?: string | Buffer): void {
+    this.client?.socketClosing()
+    super.close(code, reason)
+  }
+}
+
+/** Registers @fastify/websocket with limits that hold, and gives back the descriptor of every upgrade that fails. */
+export const websocketPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    guardUpgrades(app)
+    await app.register(fastifyWebsocket, {
+      options: {
+        WebSocket: HubSocket,
+        maxPayload: config.maxMessageBytes,
+        maxFragments: MAX_FRAGMENTS,
+        closeTimeout: CLOSE_TIMEOUT_MS,
+        autoPong: false,
+        clientTracking: false,
+        perMessageDeflate: false,
+        handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+      } as never,
+      // The hub drains its clients itself.
+      preClose: (done: () => void) => done(),
+    })
+    refuseUpgradesOfPlainRoutes(app)
+  },
+  { name: 'roomcast-websocket' },
+)
+
+/**
+ * Upgrades can get stuck between Node and the handshake: a hook that answers before this plugin sees the request, a
+ * target that cannot be decoded, a server that is closing. Each keeps its descriptor for ever, so each has a timer.
+ */
+function guardUpgrades(app: FastifyInstance): void {
+  const timers = new WeakMap<Duplex, NodeJS.Timeout>()
+  app.server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
+    timers.set(
+      socket,
+      setTimeout(() => socket.destroy(), UPGRADE_TIMEOUT_MS),
+    )
+    socket.once('close', () => clearTimeout(timers.get(socket)))
+  })
+  app.addHook('onReady', async () => {
+    app.websocketServer.on('connection', (_socket: WebSocket, request: IncomingMessage) => {
+      clearTimeout(timers.get(request.socket))
+    })
+  })
+  app.addHook('preClose', async () => {
+    // From here on Fastify answers nothing that is closed properly.
+    app.server.removeAllListeners('upgrade')
+    app.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
+      socket.on('error', () => socket.destroy())
+      socket.end(
+        'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+        () => socket.destroy(),
+      )
+    })
+  })
+}
+
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(url.split('?', 1)[0] ?? '')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** @fastify/websocket would answer 101 and then close. */
+function refuseUpgradesOfPlainRoutes(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    if (route.websocket === true || route.wsHandler !== undefined) return
+    const refuse = async (request: FastifyRequest, _reply: FastifyReply) => {
+      if (request.ws) throw new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 })
+    }
+    route.onRequest = route.onRequest === undefined ? [refuse] : [refuse, ...[route.onRequest].flat()]
+  })
+}

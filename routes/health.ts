@@ -1,0 +1,33 @@
+import type { FastifyInstance } from 'fastify'
+import { version } from '../src/version.ts'
+
+/**
+ * `/health` for people and load balancers: counts and the state of the bridge, 503 while draining.
+ * `/health/live` says that the process runs, `/health/ready` whether it should get new clients.
+ */
+export async function healthRoutes(app: FastifyInstance): Promise<void> {
+  const { hub } = app
+
+  app.get('/health', async (_request, reply) => {
+    reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')
+    return {
+      status: hub.isDraining ? 'draining' : 'healthy',
+      clients: hub.size,
+      rooms: hub.rooms.size,
+      node: hub.node,
+      uptimeMs: hub.uptimeMs,
+      version,
+      bridge: hub.bridgeStatus,
+    }
+  })
+
+  app.get('/health/live', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    return { status: 'live' }
+  })
+
+  app.get('/health/ready', async (_request, reply) => {
+    reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')
+    return { status: hub.isDraining ? 'draining' : 'ready' }
+  })
+}

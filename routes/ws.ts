@@ -1,0 +1,115 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { HubSocket } from '../plugins/websocket.ts'
+import { Refusal } from '../src/auth/refusal.ts'
+import type { Config } from '../src/config.ts'
+import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
+
+/** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
+export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
+  const { hub } = app
+  const options: ReadPumpOptions = {
+    clock: hub.clock,
+    log: app.log,
+    limits: config,
+    maxNesting: config.maxNesting,
+  }
+  const origins = new Set(config.allowedOrigins)
+
+  /** RFC 6455 section 4.2.1. ws would refuse these too, but not in our words. */
+  const checkHandshake = async ({ ws, raw, headers }: FastifyRequest) => {
+    const versioned = { status: 426, headers: { upgrade: 'websocket', 'sec-websocket-version': '13' } }
+    if (!ws) throw new Refusal('bad_upgrade', 'a WebSocket upgrade is needed', versioned)
+    if (headers['sec-websocket-version'] !== '13')
+      throw new Refusal('bad_upgrade', 'version 13 is needed', versioned)
+    if (raw.httpVersion !== '1.1') throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
+    if (headers.upgrade?.toLowerCase() !== 'websocket')
+      throw new Refusal('bad_upgrade', 'the upgrade must be websocket')
+    if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {
+      throw new Refusal('bad_upgrade', 'no valid Sec-WebSocket-Key')
+    }
+    if (!areProtocols(headers['sec-websocket-protocol'])) {
+      throw new Refusal('bad_upgrade', 'no valid Sec-WebSocket-Protocol')
+    }
+  }
+
+  const checkAdmission = async ({ headers }: FastifyRequest) => {
+    if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
+    if (hub.isFull)
+      throw new Refusal('full', 'the client limit is reached', { headers: { 'retry-after': '5' } })
+    if (origins.size > 0 && headers.origin !== undefined && !origins.has(headers.origin)) {
+      throw new Refusal('origin_refused', 'this origin may not connect')
+    }
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/ws',
+    exposeHeadRoute: false,
+    // The request line holds the token: a host's own request log must not print it.
+    logLevel: 'silent',
+    ...(config.connectRateMax > 0 && { config: { rateLimit: {} } }),
+    preValidation: [checkHandshake, checkAdmission, app.authenticate],
+    preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
+      // Else the response, and with it the request, stays in memory as long as the socket.
+      reply.raw.detachSocket(request.raw.socket)
+    },
+    handler: async (_request, reply) => reply.code(426).send(),
+    wsHandler: (socket, request) => {
+      const { identity, raw } = request
+      if (identity === undefined) throw new Error('a client got past authentication')
+      const hubSocket = socket as HubSocket
+      hubSocket.attach(raw.socket)
+      attachPumps(app, hubSocket, identity, options)
+    },
+  })
+}
+
+/** Listeners are shared by all sockets: ws calls them with the socket as `this`. */
+function attachPumps(
+  app: FastifyInstance,
+  socket: HubSocket,
+  identity: NonNullable<FastifyRequest['identity']>,
+  options: ReadPumpOptions,
+): void {
+  // The plugin's own listener holds on to the request.
+  socket.removeAllListeners('error')
+  socket.on('error', onError)
+  socket.on('message', onMessage)
+  socket.on('ping', onPing)
+  socket.on('pong', onPong)
+  socket.on('close', onClose)
+  socket.client = app.hub.connect(socket, identity)
+  socket.pump = new ReadPump(app.hub, socket.client, options)
+}
+
+function onMessage(this: unknown, data: unknown, isBinary: boolean): void {
+  const { pump } = this as HubSocket
+  pump?.receive(data as Buffer, isBinary)
+}
+
+function onPing(this: unknown, payload: Buffer): void {
+  const { pump } = this as HubSocket
+  pump?.receivePing(payload)
+}
+
+function onPong(this: unknown, payload: Buffer): void {
+  const { pump } = this as HubSocket
+  pump?.receivePong(payload)
+}
+
+function onClose(this: unknown): void {
+  const { client } = this as HubSocket
+  client?.socketClosed()
+}
+
+/** A broken frame or a reset: ws sends the Close and ends the socket, 'close' follows. There is nothing to add. */
+function onError(): void {}
+
+/** Distinct tokens, as RFC 6455 section 4.1 wants them. */
+function areProtocols(header: string | undefined): boolean {
+  if (header === undefined) return true
+  const names = header.split(',').map((name) => name.trim())
+  return (
+    new Set(names).size === names.length && names.every((name) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
+  )
+}

@@ -1,0 +1,66 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { authPlugin } from '../plugins/auth.ts'
+import { bridgePlugin } from '../plugins/bridge.ts'
+import { hubPlugin } from '../plugins/hub.ts'
+import { rateLimitPlugin } from '../plugins/rate-limit.ts'
+import { roomsPlugin } from '../plugins/rooms.ts'
+import { websocketPlugin } from '../plugins/websocket.ts'
+import { healthRoutes } from '../routes/health.ts'
+import { wsRoute } from '../routes/ws.ts'
+import { Refusal } from './auth/refusal.ts'
+import { type ConfigInput, configFrom } from './config.ts'
+
+/** The settings of docs/SETTINGS.md in camel case, but for those of the process, and where the routes hang. */
+export type RoomcastOptions = Omit<ConfigInput, 'port' | 'host' | 'logLevel' | 'nodeEnv' | 'trustProxy'> & {
+  /** Put before `/ws` and `/health`, e.g. `/realtime`. */
+  prefix?: string
+}
+
+/**
+ * roomcast as one Fastify plugin. Decorates the app with `hub`, `rooms` and `bridge`, and serves `/ws` and `/health`.
+ * Rejects with ConfigError when an option cannot be honoured.
+ */
+export const roomcast = fp(
+  async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
+    const config = configFrom(options)
+    await app.register(bridgePlugin)
+    await app.register(hubPlugin, { config })
+    await app.register(roomsPlugin)
+    await app.register(websocketPlugin, { config })
+    // A scope of its own: the host's error handler, limits and tokens stay the host's.
+    await app.register(
+      async (scope) => {
+        scope.setErrorHandler(answerError)
+        await scope.register(authPlugin, { config })
+        await scope.register(rateLimitPlugin, { config })
+        await scope.register(healthRoutes)
+        await scope.register(wsRoute, { config })
+      },
+      { prefix },
+    )
+  },
+  { name: 'roomcast', fastify: '5.x' },
+)
+
+export default roomcast
+
+/** Answers a refusal in its own words and everything else with as few as possible. */
+export function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
+  if (error instanceof Refusal) {
+    return reply
+      .code(error.statusCode)
+      .headers(error.headers)
+      .send({ error: error.error, message: error.message })
+  }
+  const status = error.statusCode ?? 500
+  if (status < 500)
+    return reply.code(status).send({ error: 'bad_request', message: 'the request cannot be served' })
+  request.log.error({ err: error }, 'request failed')
+  return reply.code(500).send({ error: 'internal', message: 'the server failed' })
+}
+
+export type { Delivery } from './bridge/bridge.ts'
+export { type Config, ConfigError, type ConfigInput, configFrom, configFromEnv } from './config.ts'
+export type { Client, ClientStats } from './hub/client.ts'
+export type { Hub, HubMessage } from './hub/hub.ts'

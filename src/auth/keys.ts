@@ -1,0 +1,58 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { type Config, ConfigError } from '../config.ts'
+
+/** A key that tokens are verified with, and the only algorithms it is used for. */
+export interface VerificationKey {
+  key: string
+  algorithms: Algorithm[]
+}
+
+export type Algorithm = NonNullable<Config['jwtAlgorithms']>[number]
+
+/** RFC 7518 section 3.2: an HS256 key has the size of the hash at least. */
+const SECRET_MIN_BYTES = 32
+
+const byCurve: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
+
+/**
+ * The keys that the settings name. Each key gets only the algorithms of its own kind, so that a public key is never
+ * taken for an HMAC secret. Throws ConfigError when there is no key, or none that an accepted algorithm fits.
+ */
+export function verificationKeys(config: Config): VerificationKey[] {
+  const accepted = config.jwtAlgorithms
+  const candidates = [
+    ...config.jwtSecret.map((key) => ({ key, possible: ['HS256', 'HS384', 'HS512'] satisfies Algorithm[] })),
+    ...config.jwtPublicKey.map((key) => ({ key, possible: algorithmsOf(key) })),
+  ]
+  const keys = candidates.map(({ key, possible }) => ({
+    key,
+    algorithms:
+      accepted === undefined ? possible.slice(0, 1) : possible.filter((one) => accepted.includes(one)),
+  }))
+  if (keys.length === 0) throw new ConfigError('JWT_SECRET or JWT_PUBLIC_KEY: one of them must be set')
+  if (keys.some(({ algorithms }) => algorithms.length === 0)) {
+    throw new ConfigError('JWT_ALGORITHMS: no accepted algorithm fits one of the keys')
+  }
+  return keys
+}
+
+/** Whether a secret is shorter than its algorithm wants. */
+export function hasShortSecret(config: Config): boolean {
+  return config.jwtSecret.some((secret) => Buffer.byteLength(secret) < SECRET_MIN_BYTES)
+}
+
+/** The algorithms that a public key can verify; the first is the one used unless the settings say otherwise. */
+function algorithmsOf(pem: string): Algorithm[] {
+  let key: KeyObject
+  try {
+    key = createPublicKey(pem)
+  } catch {
+    throw new ConfigError('JWT_PUBLIC_KEY: not a public key in PEM form')
+  }
+  if (key.asymmetricKeyType === 'rsa') return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA']
+  const algorithm = byCurve[key.asymmetricKeyDetails?.namedCurve ?? '']
+  if (algorithm === undefined)
+    throw new ConfigError('JWT_PUBLIC_KEY: RSA, P-256, P-384, P-521 or Ed25519 keys only')
+  return [algorithm]
+}

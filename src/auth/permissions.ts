@@ -1,0 +1,68 @@
+import { z } from 'zod'
+
+/** What a token's claim `can` may say; room patterns, `*` for any run of characters and `$user` for the token's sub. */
+export const canClaim = z.object({
+  join: z.array(z.string().max(256)).max(256).optional(),
+  publish: z.array(z.string().max(256)).max(256).optional(),
+  broadcast: z.boolean().optional(),
+  admin: z.boolean().optional(),
+})
+export type Can = z.infer<typeof canClaim>
+
+/** What one token may do. What `can` does not name is not allowed. */
+export class Permissions {
+  readonly broadcast: boolean
+  readonly admin: boolean
+  readonly #join: RoomPattern[]
+  readonly #publish: RoomPattern[]
+
+  constructor(can: Can, user: string) {
+    this.broadcast = can.broadcast ?? false
+    this.admin = can.admin ?? false
+    this.#join = (can.join ?? []).map((pattern) => new RoomPattern(pattern, user))
+    this.#publish = (can.publish ?? []).map((pattern) => new RoomPattern(pattern, user))
+  }
+
+  canJoin(room: string): boolean {
+    return this.#join.some((pattern) => pattern.matches(room))
+  }
+
+  canPublish(room: string): boolean {
+    return this.#publish.some((pattern) => pattern.matches(room))
+  }
+}
+
+/** One room pattern. Matching takes linear time whatever the pattern, so a token cannot slow the server. */
+export class RoomPattern {
+  /** The literal parts between the stars. */
+  readonly #parts: string[]
+
+  constructor(pattern: string, user: string) {
+    // Split first: a `*` or `$user` within the user's own name is literal.
+    this.#parts = pattern.split('*').map((part) => part.split('$user').join(user))
+  }
+
+  matches(room: string): boolean {
+    const [first = '', ...rest] = this.#parts
+    const last = rest.pop()
+    if (last === undefined) return room === first
+    if (room.length < first.length + last.length) return false
+    if (!room.startsWith(first) || !room.endsWith(last)) return false
+    const end = room.length - last.length
+    let at = first.length
+    for (const part of rest) {
+      const found = room.indexOf(part, at)
+      if (found < 0 || found + part.length > end) return false
+      at = found + part.length
+    }
+    return at <= end
+  }
+}
+
+/** Makes the permissions of users whose token has no `can`; one object serves them all where no pattern names the user. */
+export function defaultPermissions(can: Can): (user: string) => Permissions {
+  const namesUser = [...(can.join ?? []), ...(can.publish ?? [])].some((pattern) => pattern.includes('$user'))
+  if (namesUser) return (user) => new Permissions(can, user)
+  const shared = new Permissions(can, '')
+  return () => shared
+}

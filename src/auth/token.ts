@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import type { Identity } from '../hub/client.ts'
+import { canClaim, type Permissions, Permissions as TokenPermissions } from './permissions.ts'
+
+/** Seconds; the year 9999, above which a time is a mistake. */
+const LATEST_SECONDS = 253_402_300_799
+
+const claims = z.object({
+  sub: z.string().min(1).max(256).optional(),
+  exp: z.number().positive().max(LATEST_SECONDS).optional(),
+  can: canClaim.optional(),
+})
+
+/** What a token must have, beyond a signature, audience and issuer that verify. */
+export interface ClaimRules {
+  requireExp: boolean
+  requireSub: boolean
+  clockToleranceMs: number
+  defaultPermissions: (user: string) => Permissions
+}
+
+/** The user of a token without `sub`, where such tokens are allowed. */
+export const ANONYMOUS = 'anonymous'
+
+/** Turns verified claims into an identity; undefined when they break a rule. */
+export function identityFrom(payload: unknown, rules: ClaimRules): Identity | undefined {
+  const parsed = claims.safeParse(payload)
+  if (!parsed.success) return undefined
+  const { sub, exp, can } = parsed.data
+  if (rules.requireExp && exp === undefined) return undefined
+  if (rules.requireSub && sub === undefined) return undefined
+  const user = sub ?? ANONYMOUS
+  return {
+    user,
+    permissions: can === undefined ? rules.defaultPermissions(user) : new TokenPermissions(can, user),
+    expiresAt: exp === undefined ? Infinity : exp * 1000 + rules.clockToleranceMs,
+  }
+}
+
+/** The parts of an upgrade request that may carry a token. */
+export interface TokenSources {
+  query: unknown
+  authorization: string | undefined
+  protocols: string | undefined
+}
+
+/** The request's one token; undefined when there is none, or more than one in whatever places. */
+export function tokenOf({ query, authorization, protocols }: TokenSources): string | undefined {
+  const found: unknown[] = []
+  if (typeof query === 'object' && query !== null && 'token' in query) found.push(query.token)
+  const header = /^bearer +(.*)$/i.exec(authorization ?? '')
+  if (header !== null) found.push(header[1])
+  for (const protocol of protocols?.split(',') ?? []) {
+    const name = protocol.trim()
+    if (name.startsWith('bearer.')) found.push(name.slice('bearer.'.length))
+  }
+  const [token] = found
+  return found.length === 1 && typeof token === 'string' && token !== '' ? token : undefined
+}

@@ -1,0 +1,214 @@
+import { z } from 'zod'
+import { canClaim } from './auth/permissions.ts'
+
+// Values come as text from the environment, or as themselves from an embedding app.
+
+function integer(min: number, max: number) {
+  const parse = (value: unknown) =>
+    typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
+  return z.preprocess(parse, z.int(`must be a whole number`).min(min).max(max))
+}
+
+function flag() {
+  const words = new Map<unknown, boolean>([
+    ['true', true],
+    ['1', true],
+    ['false', false],
+    ['0', false],
+  ])
+  return z.preprocess((value) => words.get(value) ?? value, z.boolean('must be true or false'))
+}
+
+function list<Entry extends z.ZodType = z.ZodString>(entry: Entry = z.string().min(1) as never) {
+  const split = (value: unknown) =>
+    typeof value === 'string' ? value.split(/[\s,]+/).filter((part) => part !== '') : value
+  return z.preprocess(split, z.array(entry))
+}
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+
+const algorithm = z.enum([
+  'HS256',
+  'HS384',
+  'HS512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+])
+
+/** PEM blocks one behind the other; \n may stand for a line break, as environment files need it. */
+const publicKeys = z.preprocess(
+  (value) => (typeof value === 'string' ? (value.replaceAll('\\n', '\n').match(pemBlock) ?? [value]) : value),
+  z.array(z.string().regex(/^-----BEGIN (RSA )?PUBLIC KEY-----/, 'must be public keys in PEM form')),
+)
+const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
+
+const canJson = z.preprocess((value, context) => {
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    context.addIssue({ code: 'custom', message: 'must be JSON' })
+    return z.NEVER
+  }
+}, canClaim)
+
+const named = /^(loopback|linklocal|uniquelocal)$/
+const address = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/
+const proxy = z.string().refine((value) => named.test(value) || (address.test(value) && /[.:]/.test(value)), {
+  error:
+    'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',
+})
+
+/** Every setting. In the environment its name is in capitals: maxClients is MAX_CLIENTS. */
+export const settings = z
+  .object({
+    port: integer(0, 65_535).default(8080).describe('Port to listen on; 0 picks a free one.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; 0.0.0.0 or :: for all.'),
+    logLevel: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+      .default('info')
+      .describe('Least level that is logged. Connects and disconnects of clients are debug.'),
+    nodeEnv: z
+      .string()
+      .optional()
+      .describe('With `production` the server starts only with key material for tokens.'),
+
+    jwtSecret: list()
+      .default([])
+      .describe(
+        'HMAC secrets for tokens, 32 bytes or more each, separated by spaces or commas. All are accepted, so a new one can be brought in before the old one goes.',
+      ),
+    jwtPublicKey: publicKeys
+      .default([])
+      .describe(
+        'Public keys in PEM form (RSA, EC or Ed25519), one behind the other; \\n may stand for a line break.',
+      ),
+    jwtAlgorithms: list(algorithm)
+      .optional()
+      .describe(
+        'Accepted algorithms. Unset: HS256 for secrets; RS256, ES256/384/512 or EdDSA as the public key is.',
+      ),
+    jwtAudience: list().default([]).describe('A token must be for one of these (`aud`), when any is set.'),
+    jwtIssuer: list().default([]).describe('A token must be from one of these (`iss`), when any is set.'),
+    jwtClockToleranceMs: integer(0, HOUR_MS)
+      .default(0)
+      .describe('Leeway for `exp` and `nbf`, for clocks that differ; the same at connect and at expiry.'),
+    jwtRequireExp: flag().default(true).describe('Refuse tokens that never expire.'),
+    jwtRequireSub: flag()
+      .default(true)
+      .describe('Refuse tokens without `sub`; if allowed, such clients are the user `anonymous`.'),
+    defaultCan: canJson
+      .default({ join: ['*'], publish: ['*'], broadcast: true })
+      .describe('Permissions of tokens without the claim `can`, as JSON.'),
+
+    allowedOrigins: list()
+      .default([])
+      .describe(
+        'Origins whose pages may connect, exactly as browsers send them. Empty: all. Clients without an Origin pass.',
+      ),
+    trustProxy: list(proxy)
+      .default([])
+      .describe(
+        'Your proxies, whose X-Forwarded-For is believed: addresses, CIDR ranges, or loopback, linklocal, uniquelocal. Standalone server only.',
+      ),
+    maxClients: integer(1, 10_000_000)
+      .default(100_000)
+      .describe('More clients than this are refused with 503 full.'),
+    connectRateMax: integer(0, 1_000_000)
+      .default(3000)
+      .describe(
+        'Upgrades from one address (IPv6: one /64) in CONNECT_RATE_WINDOW_MS; more are refused with 429. 0: no limit. Users behind one NAT share an address.',
+      ),
+    connectRateWindowMs: integer(100, HOUR_MS).default(10_000).describe('Window of CONNECT_RATE_MAX.'),
+    handshakeTimeoutMs: integer(500, MINUTE_MS)
+      .default(8000)
+      .describe('An HTTP request or upgrade that is not complete by then is cut.'),
+    maxMessageBytes: integer(1, 64 * 1024 * 1024)
+      .default(524_288)
+      .describe(
+        'Largest inbound message; a larger one ends the client with 1009 as soon as its header shows it.',
+      ),
+    maxNesting: integer(1, 1000).default(64).describe('Deepest nesting of an envelope, itself included.'),
+    maxRoomsPerClient: integer(1, 1_000_000).default(1000).describe('Rooms that one client may be in.'),
+    messageRate: integer(0, 1_000_000)
+      .default(100)
+      .describe('Inbound frames a second and client, control frames included. 0: no limit.'),
+    messageBurst: integer(1, 1_000_000)
+      .default(1000)
+      .describe('Inbound frames that a client may send at once.'),
+
+    outboxMaxBytes: integer(1024, 1024 * 1024 * 1024)
+      .default(1_048_576)
+      .describe('Bytes that may be added for a client while its socket has an untaken backlog.'),
+    slowClient: z
+      .enum(['disconnect', 'drop'])
+      .default('disconnect')
+      .describe(
+        'What happens to a client whose outbox is full: Close 1013, or its room messages are dropped and counted.',
+      ),
+    pingIntervalMs: integer(100, HOUR_MS)
+      .default(25_000)
+      .describe('Time between pings. Keep it below the idle time-out of your proxies (often 60 s).'),
+    pongTimeoutMs: integer(100, HOUR_MS)
+      .default(20_000)
+      .describe('After a ping, silence for this long ends in a destroyed socket.'),
+
+    drainMs: integer(0, HOUR_MS)
+      .default(0)
+      .describe('At shutdown, time over which the clients are told to go.'),
+    shutdownGraceMs: integer(0, HOUR_MS)
+      .default(10_000)
+      .describe('At shutdown, sockets still open after this are destroyed. Keep it above DRAIN_MS.'),
+  })
+  .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
+    path: ['drainMs'],
+    error: 'must not be above SHUTDOWN_GRACE_MS',
+  })
+
+/** The settings, checked and complete. */
+export type Config = Readonly<z.output<typeof settings>>
+/** The settings as an app may give them: each as itself or in the environment's text form. */
+export type ConfigInput = { readonly [Key in keyof Config]?: Config[Key] | string | undefined }
+
+/** A setting has a value that cannot be honoured; the message names each variable, never a value. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/** maxClients → MAX_CLIENTS */
+export function variableName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+}
+
+/** Reads the settings from environment variables; an empty variable counts as unset. Throws ConfigError. */
+export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
+  const input: Record<string, string> = {}
+  for (const key of Object.keys(settings.shape)) {
+    const value = env[variableName(key)]?.trim()
+    if (value !== undefined && value !== '') input[key] = value
+  }
+  return checked(input)
+}
+
+/** Completes and checks settings given as an object. Throws ConfigError. */
+export function configFrom(input: ConfigInput): Config {
+  return checked(input)
+}
+
+function checked(input: unknown): Config {
+  const result = settings.safeParse(input)
+  if (result.success) return Object.freeze(result.data)
+  const faults = result.error.issues.map(
+    (issue) => `${variableName(String(issue.path[0] ?? 'settings'))}: ${issue.message}`,
+  )
+  throw new ConfigError(faults.join('; '))
+}

@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto'
+import type { Permissions } from '../auth/permissions.ts'
+import { encode } from '../protocol/codec.ts'
+import { type CloseName, closeCodes } from '../protocol/codes.ts'
+import type { Outbound } from '../protocol/envelope.ts'
+import type { Clock } from './clock.ts'
+import { pingFrame, pongFrame, textFrame } from './frame.ts'
+import { Pulse, type Watched } from './heartbeat.ts'
+import { Outbox } from './outbox.ts'
+import type { Socket } from './socket.ts'
+import type { Turn } from './turn.ts'
+import { WritePump } from './write-pump.ts'
+
+/** Who a token says the client is, and what it may do. */
+export interface Identity {
+  user: string
+  permissions: Permissions
+  /** Unix time in milliseconds; Infinity for a token without an end. */
+  expiresAt: number
+}
+
+export type SlowPolicy = 'disconnect' | 'drop'
+
+/** What a client needs of its hub. */
+export interface ClientContext {
+  readonly clock: Clock
+  readonly turn: Turn
+  readonly outboxMaxBytes: number
+  readonly slowClient: SlowPolicy
+  /** The client is closing: it leaves all rooms and counts at once. */
+  onClosing(client: Client, cause: Cause): void
+  /** The socket is gone. */
+  onClosed(client: Client): void
+  onDropped(client: Client): void
+}
+
+/** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
+export type Cause = CloseName | 'peer' | 'lost' | 'silent'
+
+/** A client's figures; bytes and messages both ways, times as Unix milliseconds. */
+export interface ClientStats {
+  client: string
+  user: string
+  rooms: string[]
+  connectedAt: number
+  lastPingAt: number | undefined
+  lastPongAt: number | undefined
+  roundTripMs: number | undefined
+  pings: number
+  pongs: number
+  messagesIn: number
+  messagesOut: number
+  bytesIn: number
+  bytesOut: number
+  outboxBytes: number
+  drops: number
+}
+
+/** The hub's side of one socket. One user may have many. */
+export class Client implements Watched {
+  /** Random, so that no client can guess or displace another. */
+  readonly id = randomBytes(12).toString('base64url')
+  readonly user: string
+  readonly permissions: Permissions
+  readonly rooms = new Set<string>()
+  readonly pulse = new Pulse()
+  readonly expiresAt: number
+  readonly connectedAt: number
+  messagesIn = 0
+  messagesOut = 0
+  drops = 0
+  readonly #context: ClientContext
+  readonly #socket: Socket
+  readonly #outbox: Outbox
+  readonly #pump: WritePump
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  /** Room messages dropped since the last `dropped` notice; the key undefined is for broadcasts. */
+  #untold: Map<string | undefined, number> | undefined
+
+  constructor(socket: Socket, identity: Identity, context: ClientContext) {
+    this.user = identity.user
+    this.permissions = identity.permissions
+    this.expiresAt = identity.expiresAt
+    this.connectedAt = context.clock.wallMs()
+    this.#context = context
+    this.#socket = socket
+    this.#outbox = new Outbox(context.outboxMaxBytes)
+    this.#pump = new WritePump(socket, this.#outbox, context.turn, this)
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. */
+  send(frame: Buffer, room: string | undefined): void {
+    if (this.#state !== 'open') return
+    if (this.#pump.push(frame)) {
+      this.messagesOut++
+    } else if (this.#context.slowClient === 'drop') {
+      this.#drop(room)
+    } else {
+      this.disconnect('tooSlow', 'too slow')
+    }
+  }
+
+  /** Sends an answer or a notice. These are never dropped: a client that lets them pile up is ended. */
+  reply(envelope: Outbound): void {
+    this.#control(textFrame(encode(envelope)))
+  }
+
+  pong(payload: Uint8Array): void {
+    this.#control(pongFrame(payload))
+  }
+
+  sendPing(sequence: number): void {
+    // Behind a backlog a ping proves nothing: there, the peer's taking it up is the sign of life.
+    if (this.#state !== 'open' || this.#outbox.blocked) return
+    this.pulse.pinged(this.#context.clock.steadyMs())
+    const payload = Buffer.allocUnsafe(4)
+    payload.writeUInt32BE(sequence)
+    this.#control(pingFrame(payload))
+  }
+
+  ponged(payload: Buffer): void {
+    const sequence = payload.length === 4 ? payload.readUInt32BE() : 0
+    this.pulse.ponged(sequence, this.#context.clock.steadyMs())
+  }
+
+  lifeSign(): number {
+    return this.#socket.bytesRead + this.#pump.drains
+  }
+
+  onExpired(): void {
+    this.disconnect('tokenExpired', 'token expired')
+  }
+
+  onSilent(): void {
+    this.#begin('silent')
+    this.#socket.destroy()
+  }
+
+  /** Ends the client with a Close; what waits for one that keeps up is sent first. `reason` is ASCII, 123 bytes at most. */
+  disconnect(name: CloseName, reason: string): void {
+    if (!this.#begin(name)) return
+    const close = () => this.#socket.close(closeCodes[name].code, reason)
+    if (this.#outbox.blocked && name !== 'goingAway') {
+      this.#pump.abandon()
+      close()
+    } else {
+      this.#pump.finish(close)
+    }
+  }
+
+  /** The socket starts closing, by the peer's Close or our own: nothing but the Close may follow what is flushed now. */
+  socketClosing(): void {
+    if (this.#begin('peer')) this.#pump.flush()
+  }
+
+  socketClosed(): void {
+    this.#begin('lost')
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#context.onClosed(this)
+  }
+
+  destroy(): void {
+    this.#begin('goingAway')
+    this.#socket.destroy()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  /** Told by the write pump: a client that had a backlog has none left. */
+  caughtUp(): void {
+    const untold = this.#untold
+    if (untold === undefined || this.#state !== 'open') return
+    this.#untold = undefined
+    for (const [room, count] of untold) {
+      this.reply({ type: 'dropped', ...(room !== undefined && { room }), count })
+    }
+  }
+
+  stats(): ClientStats {
+    const { pulse } = this
+    // The pulse keeps the steady clock; people read the other.
+    const toWall = this.#context.clock.wallMs() - this.#context.clock.steadyMs()
+    const wall = (at: number | undefined) => (at === undefined ? undefined : Math.round(at + toWall))
+    return {
+      client: this.id,
+      user: this.user,
+      rooms: [...this.rooms],
+      connectedAt: this.connectedAt,
+      lastPingAt: wall(pulse.lastPingAt),
+      lastPongAt: wall(pulse.lastPongAt),
+      roundTripMs: pulse.roundTripMs,
+      pings: pulse.pings,
+      pongs: pulse.pongs,
+      messagesIn: this.messagesIn,
+      messagesOut: this.messagesOut,
+      bytesIn: this.#socket.bytesRead,
+      bytesOut: this.#socket.bytesWritten,
+      outboxBytes: this.#outbox.bytes,
+      drops: this.drops,
+    }
+  }
+
+  #control(frame: Buffer): void {
+    if (this.#state === 'open' && !this.#pump.push(frame)) this.disconnect('tooSlow', 'too slow')
+  }
+
+  #drop(room: string | undefined): void {
+    this.drops++
+    this.#untold ??= new Map()
+    this.#untold.set(room, (this.#untold.get(room) ?? 0) + 1)
+    this.#context.onDropped(this)
+  }
+
+  /** Leaves the open state; false when that has happened before. */
+  #begin(cause: Cause): boolean {
+    if (this.#state !== 'open') return false
+    this.#state = 'closing'
+    this.#context.onClosing(this, cause)
+    return true
+  }
+}

@@ -1,0 +1,151 @@
+import { type Decoded, decode } from '../protocol/codec.ts'
+import type { Outbound, Request } from '../protocol/envelope.ts'
+import type { Client } from './client.ts'
+import type { Clock } from './clock.ts'
+import { type Answer, handle } from './handlers.ts'
+import type { Hub } from './hub.ts'
+import type { Log } from './log.ts'
+import { RateLimiter, type RateLimits } from './rate-limiter.ts'
+
+/** Requests that wait, or whose answer does, before the client is no longer read from, and when it is again. */
+const PAUSE_AT = 256
+const RESUME_AT = 64
+
+export interface ReadPumpOptions {
+  clock: Clock
+  log: Log
+  limits: RateLimits
+  maxNesting: number
+}
+
+/** Takes one client's frames and has its requests carried out, and answered, in the order sent. */
+export class ReadPump {
+  readonly #hub: Hub
+  readonly #client: Client
+  readonly #options: ReadPumpOptions
+  readonly #limiter: RateLimiter
+  /** Requests behind a join that is still being carried out. */
+  #waiting: Decoded[] = []
+  #isBusy = false
+  /** Resolves when every answer begun so far is sent; undefined when none is outstanding. */
+  #answers: Promise<void> | undefined
+  #unanswered = 0
+  #isPaused = false
+
+  constructor(hub: Hub, client: Client, options: ReadPumpOptions) {
+    this.#hub = hub
+    this.#client = client
+    this.#options = options
+    this.#limiter = new RateLimiter(options.limits, options.clock.steadyMs())
+  }
+
+  receive(data: Buffer, isBinary: boolean): void {
+    if (!this.#admit()) return
+    this.#client.messagesIn++
+    if (isBinary) {
+      this.#client.disconnect('unsupportedData', 'text frames only')
+      return
+    }
+    const decoded = decode(data.toString(), this.#options.maxNesting)
+    if (this.#isBusy) {
+      this.#waiting.push(decoded)
+      this.#holdBack()
+    } else {
+      this.#take(decoded)
+    }
+  }
+
+  receivePing(payload: Buffer): void {
+    if (this.#admit()) this.#client.pong(payload)
+  }
+
+  receivePong(payload: Buffer): void {
+    if (this.#admit()) this.#client.ponged(payload)
+  }
+
+  /** Whether the frame is within the client's rate. */
+  #admit(): boolean {
+    if (!this.#client.isOpen) return false
+    const verdict = this.#limiter.take(this.#options.clock.steadyMs())
+    if (verdict === 'ok') return true
+    const { retryAfterMs } = this.#limiter
+    this.#hub.counters.rateLimited++
+    if (verdict === 'notice') {
+      this.#client.reply({ type: 'error', code: 'rate_limited', message: 'too many frames', retryAfterMs })
+    } else if (verdict === 'persistent') {
+      this.#client.disconnect('rateLimited', `retry after ${Math.ceil(retryAfterMs / 1000)} s`)
+    }
+    return false
+  }
+
+  #take(decoded: Decoded): void {
+    if (!decoded.ok) this.#answer(decoded.error)
+    else if (decoded.request.type === 'join') void this.#carryOutAlone(decoded.request)
+    else this.#answer(this.#carryOut(decoded.request))
+  }
+
+  /**
+   * A join must be done before what follows it is looked at. It waits for the answers before it, so that `joined` is
+   * in its place and still ahead of the room's first message. Never rejects.
+   */
+  async #carryOutAlone(request: Request): Promise<void> {
+    this.#isBusy = true
+    await this.#answers
+    const answer = await this.#carryOut(request)
+    if (answer !== undefined) this.#client.reply(answer)
+    this.#isBusy = false
+    while (!this.#isBusy) {
+      const next = this.#waiting.shift()
+      if (next === undefined) break
+      this.#take(next)
+    }
+    this.#letGo()
+  }
+
+  /** The pump's one catch: a fault of ours is logged and answered, and ends nothing. */
+  #carryOut(request: Request): Answer {
+    try {
+      const answer = handle(this.#hub, this.#client, request)
+      return answer instanceof Promise ? answer.catch((error) => this.#failed(request, error)) : answer
+    } catch (error) {
+      return this.#failed(request, error)
+    }
+  }
+
+  #failed({ id }: Request, error: unknown): Outbound {
+    this.#options.log.error({ err: error, client: this.#client.id }, 'request failed')
+    return { type: 'error', code: 'internal', message: 'the server failed', ...(id !== undefined && { id }) }
+  }
+
+  /** Sends an answer behind those that are still outstanding; `answer` never rejects. */
+  #answer(answer: Answer): void {
+    if (answer === undefined) return
+    if (!(answer instanceof Promise) && this.#answers === undefined) {
+      this.#client.reply(answer)
+      return
+    }
+    this.#unanswered++
+    this.#holdBack()
+    const before = this.#answers
+    this.#answers = (async () => {
+      await before
+      const envelope = await answer
+      if (envelope !== undefined) this.#client.reply(envelope)
+      this.#unanswered--
+      if (this.#unanswered === 0) this.#answers = undefined
+      this.#letGo()
+    })()
+  }
+
+  #holdBack(): void {
+    if (this.#isPaused || this.#waiting.length + this.#unanswered < PAUSE_AT) return
+    this.#isPaused = true
+    this.#client.pause()
+  }
+
+  #letGo(): void {
+    if (!this.#isPaused || this.#waiting.length + this.#unanswered > RESUME_AT) return
+    this.#isPaused = false
+    this.#client.resume()
+  }
+}

@@ -1,0 +1,68 @@
+import type { Client } from './client.ts'
+
+/** A room on this node: it exists while it has a member here. */
+export interface Room {
+  readonly name: string
+  readonly members: Set<Client>
+}
+
+/** The two-way index room ⇄ client of this node. A room vanishes with its last member, however that one went. */
+export class Rooms {
+  readonly #rooms = new Map<string, Room>()
+  readonly #onEmpty: (room: string) => void
+
+  /** `onEmpty` is called when a room has lost its last member on this node. */
+  constructor(onEmpty: (room: string) => void) {
+    this.#onEmpty = onEmpty
+  }
+
+  get size(): number {
+    return this.#rooms.size
+  }
+
+  names(): IterableIterator<string> {
+    return this.#rooms.keys()
+  }
+
+  has(name: string): boolean {
+    return this.#rooms.has(name)
+  }
+
+  /** The members on this node; none for a room that nobody here is in. */
+  members(name: string): ReadonlySet<Client> {
+    return this.#rooms.get(name)?.members ?? noMembers
+  }
+
+  isMember(client: Client, name: string): boolean {
+    return client.rooms.has(name)
+  }
+
+  /** Joining twice is joining once. */
+  join(client: Client, name: string): void {
+    let room = this.#rooms.get(name)
+    if (room === undefined) {
+      room = { name, members: new Set() }
+      this.#rooms.set(name, room)
+    }
+    room.members.add(client)
+    client.rooms.add(name)
+  }
+
+  /** Returns whether the client was a member. */
+  leave(client: Client, name: string): boolean {
+    if (!client.rooms.delete(name)) return false
+    const room = this.#rooms.get(name)
+    room?.members.delete(client)
+    if (room?.members.size === 0) {
+      this.#rooms.delete(name)
+      this.#onEmpty(name)
+    }
+    return true
+  }
+
+  leaveAll(client: Client): void {
+    for (const name of client.rooms) this.leave(client, name)
+  }
+}
+
+const noMembers: ReadonlySet<Client> = new Set()

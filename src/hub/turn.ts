@@ -1,0 +1,56 @@
+import { Batch } from './batch.ts'
+
+/** After this long the loop gets its turn before more clients are flushed: a large room must not hold it. */
+const SLICE_MS = 8
+/** The clock is read once for so many flushes. */
+const FLUSHES_A_LOOK = 32
+
+/** What a turn needs of a write pump. */
+export interface Flushable {
+  flush(): void
+}
+
+/**
+ * Collects the write pumps that have frames to write and flushes each once at the end of the turn of the event loop
+ * (setImmediate). The write system call is what fan-out costs, so all frames of a turn go in one.
+ */
+export class Turn {
+  #root = Batch.empty()
+  #dirty: Flushable[] = []
+  #flushing: Flushable[] = []
+  #flushed = 0
+  #scheduled = false
+
+  /** Where this turn's batches begin. */
+  get root(): Batch {
+    return this.#root
+  }
+
+  /** Has `pump` flushed at the end of this turn; a pump adds itself once a turn. */
+  add(pump: Flushable): void {
+    this.#dirty.push(pump)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#run)
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false
+    if (this.#flushed === this.#flushing.length) {
+      this.#flushing = this.#dirty
+      this.#flushed = 0
+      this.#dirty = []
+      this.#root = Batch.empty()
+    }
+    const startedAt = performance.now()
+    while (this.#flushed < this.#flushing.length) {
+      this.#flushing[this.#flushed++]?.flush()
+      if (this.#flushed % FLUSHES_A_LOOK === 0 && performance.now() - startedAt > SLICE_MS) break
+    }
+    if (this.#flushed < this.#flushing.length || this.#dirty.length > 0) this.#schedule()
+  }
+}

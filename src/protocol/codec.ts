@@ -1,0 +1,90 @@
+import type { z } from 'zod'
+import type { ErrorCode } from './codes.ts'
+import { sliceContent } from './content-slice.ts'
+import {
+  type ErrorEnvelope,
+  joinRequest,
+  leaveRequest,
+  messageRequest,
+  type Outbound,
+  pingRequest,
+  type Request,
+  type RequestId,
+  requestId,
+} from './envelope.ts'
+
+/** A frame's text became a request, or the error envelope that answers it. */
+export type Decoded = { ok: true; request: Request } | { ok: false; error: ErrorEnvelope }
+
+// A Map, because an object would answer for `constructor` and `__proto__` too.
+const requests = new Map<string, z.ZodType<Request>>([
+  ['join', joinRequest],
+  ['leave', leaveRequest],
+  ['message', messageRequest],
+  ['ping', pingRequest],
+])
+
+/** Parses and validates one inbound text. Never throws; every fault has one answer (PROTOCOL.md). */
+export function decode(text: string, maxNesting: number): Decoded {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return refused('bad_envelope', 'not valid JSON')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return refused('bad_envelope', 'an envelope is a JSON object')
+  }
+  const object = value as Record<string, unknown>
+  const slice = sliceContent(text, maxNesting)
+  const id = requestId.safeParse(object.id).data
+  if (slice.tooDeep) return refused('bad_envelope', `nested deeper than ${maxNesting}`, id)
+  if (typeof object.type !== 'string') return refused('bad_envelope', 'type must be a string', id)
+  const schema = requests.get(object.type)
+  if (schema === undefined) return refused('unknown_type', 'no such type', id)
+  // The content goes on as the sender's text, so nothing behind this line can alter it.
+  object.content = slice.content
+  const parsed = schema.safeParse(object)
+  if (parsed.success) return { ok: true, request: parsed.data }
+  return refusedBy(parsed.error.issues[0], id)
+}
+
+function refusedBy(issue: z.core.$ZodIssue | undefined, id: RequestId | undefined): Decoded {
+  if (issue?.code === 'custom' && issue.params?.code === 'bad_room') {
+    return refused('bad_room', issue.message, id)
+  }
+  return refused(
+    'bad_envelope',
+    `${String(issue?.path[0] ?? 'envelope')} is missing or of the wrong type`,
+    id,
+  )
+}
+
+function refused(code: ErrorCode, message: string, id?: RequestId): Decoded {
+  return { ok: false, error: { type: 'error', code, message, ...(id !== undefined && { id }) } }
+}
+
+/** The text of an envelope that the server itself writes. */
+export function encode(envelope: Outbound): string {
+  return JSON.stringify(envelope)
+}
+
+/** Who sent a message; both are the server's words. */
+export interface From {
+  client: string
+  user: string
+}
+
+/**
+ * A message's text without its end: the bridge gives the offset, so `messageText` adds it afterwards.
+ * `content` must be valid JSON text and is taken as it stands. `atMs` is Unix time in milliseconds.
+ */
+export function messageHead(room: string | undefined, content: string, from: From, atMs: number): string {
+  const roomPart = room === undefined ? '' : `"room":${JSON.stringify(room)},`
+  return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}},"at":${atMs}`
+}
+
+/** Ends a message's text: with its offset where the room keeps history. */
+export function messageText(head: string, offset: number | undefined): string {
+  return offset === undefined ? `${head}}` : `${head},"offset":${offset}}`
+}

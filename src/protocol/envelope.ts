@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import type { ErrorCode } from './codes.ts'
+
+/** A room name holds at most this many bytes of UTF-8. */
+export const ROOM_NAME_MAX_BYTES = 128
+
+const utf8 = new TextEncoder()
+const controlCharacter = /\p{Cc}/u
+// With the u flag this matches lone surrogates only: they have no UTF-8 form, so two such names could become one.
+const loneSurrogate = /[\ud800-\udfff]/u
+
+/** Whether `name` keeps the naming rule: 1–128 bytes of UTF-8, no control characters. */
+export function isRoomName(name: string): boolean {
+  if (name.length === 0 || name.length > ROOM_NAME_MAX_BYTES) return false
+  if (controlCharacter.test(name) || loneSurrogate.test(name)) return false
+  // A UTF-16 unit takes three bytes at most, so most names need no encoding.
+  return name.length * 3 <= ROOM_NAME_MAX_BYTES || utf8.encode(name).length <= ROOM_NAME_MAX_BYTES
+}
+
+const roomName = z.string().refine(isRoomName, {
+  error: 'room must be 1 to 128 bytes of UTF-8 without control characters',
+  params: { code: 'bad_room' satisfies ErrorCode },
+})
+/** The request's own name for its answer. */
+export const requestId = z.union([z.string().min(1).max(64), z.int()])
+export type RequestId = z.infer<typeof requestId>
+
+const base = { id: requestId.optional() }
+
+export const joinRequest = z.object({ ...base, type: z.literal('join'), room: roomName })
+export const leaveRequest = z.object({ ...base, type: z.literal('leave'), room: roomName })
+export const messageRequest = z.object({
+  ...base,
+  type: z.literal('message'),
+  room: roomName.optional(),
+  /** The sender's own JSON text, put in by the codec; it is never parsed again. */
+  content: z.string(),
+  echo: z.boolean().optional(),
+})
+export const pingRequest = z.object({ ...base, type: z.literal('ping') })
+
+export type JoinRequest = z.infer<typeof joinRequest>
+export type LeaveRequest = z.infer<typeof leaveRequest>
+export type MessageRequest = z.infer<typeof messageRequest>
+export type PingRequest = z.infer<typeof pingRequest>
+export type Request = JoinRequest | LeaveRequest | MessageRequest | PingRequest
+export type RequestType = Request['type']
+
+/** How far a publish went: every node, or only this one because the bridge is unreachable. */
+export type Scope = 'cluster' | 'node'
+
+export interface Welcome {
+  type: 'welcome'
+  client: string
+  user: string
+  node: string
+  expiresAt?: number
+  pingIntervalMs: number
+  maxMessageBytes: number
+}
+export interface Joined {
+  type: 'joined'
+  id?: RequestId
+  room: string
+}
+export interface Left {
+  type: 'left'
+  id?: RequestId
+  room: string
+}
+export interface Ack {
+  type: 'ack'
+  id: RequestId
+  room?: string
+  offset?: number
+  scope: Scope
+}
+export interface Pong {
+  type: 'pong'
+  id?: RequestId
+}
+export interface Dropped {
+  type: 'dropped'
+  room?: string
+  count: number
+}
+export interface Closing {
+  type: 'closing'
+  reconnectInMs: number
+}
+export interface ErrorEnvelope {
+  type: 'error'
+  code: ErrorCode
+  message: string
+  id?: RequestId
+  room?: string
+  retryAfterMs?: number
+}
+
+/** What the server sends of its own; a room's `message` is text already (codec.ts, `messageText`). */
+export type Outbound = Welcome | Joined | Left | Ack | Pong | Dropped | Closing | ErrorEnvelope

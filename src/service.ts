@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { answerError, roomcast } from './app.ts'
+import { type Config, ConfigError } from './config.ts'
+
+/** How often Node looks for requests that take too long; HANDSHAKE_TIMEOUT_MS is late by this much at most. */
+const REQUEST_CHECK_MS = 1000
+/** A path in the log is cut here. */
+const LOGGED_PATH_CHARS = 64
+
+/** Makes the standalone server: a Fastify instance with roomcast and nothing else. Not yet listening. */
+export async function createService(config: Config): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: { level: config.logLevel },
+    disableRequestLogging: true,
+    ...(config.trustProxy.length > 0 && { trustProxy: config.trustProxy }),
+    forceCloseConnections: true,
+    http: {
+      headersTimeout: config.handshakeTimeoutMs,
+      requestTimeout: config.handshakeTimeoutMs,
+      connectionsCheckingInterval: REQUEST_CHECK_MS,
+    },
+    // The default answer repeats the target, and the target may hold a token.
+    frameworkErrors: (_error, _request, reply: FastifyReply) => {
+      reply.code(400).send({ error: 'bad_request', message: 'the target cannot be decoded' })
+    },
+  })
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler((request, reply) => {
+    const error = request.ws ? 'bad_upgrade' : 'not_found'
+    reply.code(404).send({ error, message: 'nothing here' })
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { statusCode: status } = reply
+    const fields = { method: request.method, path: loggedPath(request.url), status, ip: request.ip }
+    if (status >= 400) app.log.info(fields, 'request refused')
+    else app.log.debug(fields, 'request served')
+  })
+  const {
+    port: _port,
+    host: _host,
+    logLevel: _level,
+    nodeEnv: _env,
+    trustProxy: _proxies,
+    ...options
+  } = config
+  await app.register(roomcast, options)
+  return app
+}
+
+/** The path without anything that could be a token: up to the first character that plain paths do not have. */
+export function loggedPath(url: string): string {
+  return (/^[A-Za-z0-9/_.~-]*/.exec(url)?.[0] ?? '').slice(0, LOGGED_PATH_CHARS)
+}
+
+/**
+ * A first start must work without settings: outside production a server without key material makes itself a secret,
+ * good until it stops. Throws ConfigError in production.
+ */
+export function withKeyMaterial(config: Config): { config: Config; isTemporary: boolean } {
+  if (config.jwtSecret.length + config.jwtPublicKey.length > 0) return { config, isTemporary: false }
+  if (config.nodeEnv === 'production') {
+    throw new ConfigError('JWT_SECRET or JWT_PUBLIC_KEY: one of them must be set when NODE_ENV is production')
+  }
+  return { config: { ...config, jwtSecret: [randomBytes(32).toString('base64url')] }, isTemporary: true }
+}

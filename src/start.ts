@@ -1,0 +1,79 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { hasShortSecret } from './auth/keys.ts'
+import { signToken } from './auth/sign-token.ts'
+import { type Config, ConfigError, configFromEnv } from './config.ts'
+import { createService, withKeyMaterial } from './service.ts'
+
+/** How long the token lasts that a server without key material prints. */
+const FIRST_TOKEN_SECONDS = 12 * 60 * 60
+/** Beyond the grace; a close that hangs longer is given up. */
+const LAST_RESORT_MS = 700
+
+/** The running server. */
+export interface Service {
+  /** Drains, closes and ends the process with code 0, within SHUTDOWN_GRACE_MS and a second. */
+  stop(signal: string): Promise<void>
+}
+
+/** Starts the standalone server from the environment. A setting that cannot be honoured ends the process, code 1. */
+export async function start(): Promise<Service> {
+  try {
+    const { config, isTemporary } = withKeyMaterial(configFromEnv())
+    const app = await createService(config)
+    await app.listen({
+      port: config.port,
+      host: config.host,
+      listenTextResolver: () => 'http server listening',
+    })
+    const { port } = app.server.address() as AddressInfo
+    app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
+    if (hasShortSecret(config)) app.log.warn('JWT_SECRET: secrets of less than 32 bytes can be guessed')
+    if (isTemporary) greet(config, port)
+    return { stop: (signal) => stop(app, config, signal) }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (
+      error instanceof ConfigError ||
+      code === 'EADDRINUSE' ||
+      code === 'EACCES' ||
+      code === 'EADDRNOTAVAIL'
+    ) {
+      process.stderr.write(`roomcast cannot start: ${(error as Error).message}\n`)
+      process.exit(1)
+    }
+    throw error
+  }
+}
+
+async function stop(app: FastifyInstance, config: Config, signal: string): Promise<void> {
+  const lastResort = setTimeout(() => {
+    app.log.warn('the close hangs and is given up')
+    process.exit(0)
+  }, config.shutdownGraceMs + LAST_RESORT_MS)
+  lastResort.unref()
+  app.log.info({ signal }, 'stopping')
+  // Drained before Fastify closes, so that /health answers in its own words meanwhile.
+  await app.hub.drain({ drainMs: config.drainMs, graceMs: config.shutdownGraceMs })
+  await app.close()
+  app.log.info('stopped')
+  process.exit(0)
+}
+
+/** Plain text and not a log line: it holds a token, for whoever looks at a first start. */
+function greet({ jwtSecret: [secret = ''] }: Config, port: number): void {
+  const expiresAt = Math.floor(Date.now() / 1000) + FIRST_TOKEN_SECONDS
+  const url = `ws://127.0.0.1:${port}/ws?token=${signToken({ sub: 'dev', exp: expiresAt }, secret)}`
+  process.stdout.write(`
+No JWT_SECRET is set, so this server made one that lasts until it stops. Connect with
+
+  ${url}
+
+for example by pasting this into another terminal, and then the lines below it:
+
+  npx -y wscat -c '${url}'
+  {"type":"join","room":"general"}
+  {"type":"message","room":"general","content":"Hello, world!"}
+
+`)
+}
