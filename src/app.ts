@@ -56,7 +56,8 @@ export function answerError(error: FastifyError | Refusal, request: FastifyReque
   const status = error.statusCode ?? 500
   if (status < 500)
     return reply.code(status).send({ error: 'bad_request', message: 'the request cannot be served' })
-  request.log.error({ err: error }, 'request failed')
+  // Not request.log: that of /ws is silent.
+  request.server.log.error({ err: error }, 'request failed')
   return reply.code(500).send({ error: 'internal', message: 'the server failed' })
 }
 

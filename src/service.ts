@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify'
 import { answerError, roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 
@@ -12,7 +12,7 @@ const LOGGED_PATH_CHARS = 64
 export async function createService(config: Config): Promise<FastifyInstance> {
   const app = Fastify({
     logger: { level: config.logLevel },
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     ...(config.trustProxy.length > 0 && { trustProxy: config.trustProxy }),
     forceCloseConnections: true,
     http: {

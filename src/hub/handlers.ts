@@ -55,7 +55,7 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
   } else if (!client.permissions.canPublish(room)) {
     return refusal('forbidden', 'this token may not publish', { id, room })
   }
-  const published = hub.publish({
+  const published = hub.publishText({
     room,
     content,
     from: { client: client.id, user: client.user },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Bridge, BridgeStatus, Delivery, Published } from '../bridge/bridge.ts'
 import { type From, messageHead } from '../protocol/codec.ts'
+import { isRoomName } from '../protocol/envelope.ts'
 import { type Cause, Client, type ClientContext, type Identity, type SlowPolicy } from './client.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { textFrame } from './frame.ts'
@@ -165,8 +166,19 @@ export class Hub implements ClientContext {
     this.rooms.leave(client, room)
   }
 
-  /** Publishes to a room, or to every client, of every node. Resolves when the bridge has taken the message. */
-  async publish({ room, content, from, exclude }: HubMessage): Promise<Published> {
+  /**
+   * Publishes a value to a room, or to every client when `room` is undefined, of every node: for the app that hub is
+   * part of. Throws TypeError for what is no room name or has no JSON form. Resolves when the bridge has taken it.
+   */
+  async publish(room: string | undefined, content: unknown, { user = 'server' } = {}): Promise<Published> {
+    if (room !== undefined && !isRoomName(room)) throw new TypeError('not a room name')
+    const text = JSON.stringify(content)
+    if (text === undefined) throw new TypeError('the content has no JSON form')
+    return this.publishText({ room, content: text, from: { client: this.node, user }, exclude: undefined })
+  }
+
+  /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
+  async publishText({ room, content, from, exclude }: HubMessage): Promise<Published> {
     this.#publishing++
     try {
       const head = messageHead(room, content, from, this.clock.wallMs())

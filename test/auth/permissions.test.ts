@@ -1,0 +1,134 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { defaultPermissions, Permissions, RoomPattern } from '../../src/auth/permissions.ts'
+import { signToken } from '../../src/auth/sign-token.ts'
+import { identityFrom, tokenOf } from '../../src/auth/token.ts'
+
+t.test('a star stands for any run of characters, everything else for itself', async (t) => {
+  const matches = (pattern: string, room: string) => new RoomPattern(pattern, 'me').matches(room)
+  for (const [pattern, room] of [
+    ['*', ''],
+    ['*', 'anything at all'],
+    ['a*', 'a'],
+    ['*a', 'bba'],
+    ['a*a', 'aa'],
+    ['a*b*c', 'a1b2b3c'],
+    ['[a-z].?', '[a-z].?'],
+    ['user:$user', 'user:me'],
+    ['$user/*', 'me/inbox'],
+    ['**', 'x'],
+  ] as const) {
+    t.ok(matches(pattern, room), `${pattern} ~ ${room}`)
+  }
+  for (const [pattern, room] of [
+    ['a', 'A'],
+    ['a', 'ab'],
+    ['a*a', 'a'],
+    ['a*b*c', 'acb'],
+    ['a.c', 'abc'],
+    ['user:$user', 'user:you'],
+    ['', 'x'],
+    ['*ab*ab', 'xab'],
+  ] as const) {
+    t.notOk(matches(pattern, room), `${pattern} !~ ${room}`)
+  }
+})
+
+t.test('patterns agree with a regular expression, in linear time', async () => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b', '*'), maxLength: 10 })
+  const room = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 14 })
+  fc.assert(
+    fc.property(letters, room, (pattern, name) => {
+      const expression = new RegExp(`^${pattern.replaceAll('*', '.*')}$`)
+      return new RoomPattern(pattern, '').matches(name) === expression.test(name)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+t.test("a star in the user's own name is a plain character", async (t) => {
+  const permissions = new Permissions({ join: ['$user'] }, '*')
+  t.ok(permissions.canJoin('*'))
+  t.notOk(permissions.canJoin('other'))
+})
+
+t.test('what a token does not name is not allowed', async (t) => {
+  const permissions = new Permissions({ join: ['a'] }, 'me')
+  t.ok(permissions.canJoin('a'))
+  t.notOk(permissions.canPublish('a'))
+  t.notOk(permissions.broadcast)
+  t.notOk(permissions.admin)
+})
+
+t.test('default permissions are shared unless they name the user', async (t) => {
+  const plain = defaultPermissions({ join: ['*'] })
+  t.equal(plain('a'), plain('b'))
+  const own = defaultPermissions({ join: ['$user'] })
+  t.ok(own('a').canJoin('a'))
+  t.notOk(own('a').canJoin('b'))
+})
+
+t.test('claims that break a rule give no identity', async (t) => {
+  const rules = {
+    requireExp: true,
+    requireSub: true,
+    clockToleranceMs: 500,
+    defaultPermissions: defaultPermissions({}),
+  }
+  t.match(identityFrom({ sub: 'u', exp: 10 }, rules), { user: 'u', expiresAt: 10_500 })
+  for (const claims of [
+    null,
+    'text',
+    [],
+    {},
+    { sub: 'u' },
+    { exp: 10 },
+    { sub: '', exp: 10 },
+    { sub: {}, exp: 10 },
+    { sub: 5, exp: 10 },
+    { sub: 'u', exp: '10' },
+    { sub: 'u', exp: 1e300 },
+    { sub: 'u', exp: -1 },
+    { sub: 'u', exp: 10, can: 'all' },
+    { sub: 'u', exp: 10, can: { join: '*' } },
+    { sub: 'u', exp: 10, can: { broadcast: 'yes' } },
+  ]) {
+    t.equal(identityFrom(claims, rules), undefined, JSON.stringify(claims))
+  }
+  const lax = { ...rules, requireExp: false, requireSub: false }
+  t.match(identityFrom({}, lax), { user: 'anonymous', expiresAt: Infinity })
+})
+
+t.test('a request has one token, in one of three places', async (t) => {
+  const of = (query: unknown, authorization?: string, protocols?: string) =>
+    tokenOf({ query, authorization, protocols })
+  t.equal(of({ token: 'a' }), 'a')
+  t.equal(of({}, 'Bearer a'), 'a')
+  t.equal(of({}, 'bearer a'), 'a')
+  t.equal(of({}, undefined, 'roomcast.v1, bearer.a'), 'a')
+  t.equal(of({ token: 'a' }, 'Basic eA=='), 'a', 'another scheme is not ours')
+  for (const [query, authorization, protocols] of [
+    [{}],
+    [{ token: '' }],
+    [{ token: ['a', 'b'] }],
+    [{ token: ['a'] }],
+    [{ token: 'a' }, 'Bearer a'],
+    [{ token: 'a' }, undefined, 'bearer.a'],
+    [{}, undefined, 'bearer.a, bearer.b'],
+    [{}, 'Bearer '],
+    [{ Token: 'a' }],
+    [null],
+  ] as [unknown, string?, string?][]) {
+    t.equal(of(query, authorization, protocols), undefined)
+  }
+})
+
+t.test('signToken writes a compact HS256 token', async (t) => {
+  const [header, payload, signature] = signToken({ sub: 'u' }, 'secret').split('.')
+  t.strictSame(JSON.parse(Buffer.from(header as string, 'base64url').toString()), {
+    alg: 'HS256',
+    typ: 'JWT',
+  })
+  t.strictSame(JSON.parse(Buffer.from(payload as string, 'base64url').toString()), { sub: 'u' })
+  t.match(signature, /^[\w-]{43}$/)
+})

@@ -1,0 +1,128 @@
+import { generateKeyPairSync } from 'node:crypto'
+import t from 'tap'
+import { hasShortSecret, verificationKeys } from '../src/auth/keys.ts'
+import { ConfigError, configFrom, configFromEnv, settings, variableName } from '../src/config.ts'
+import { loggedPath, withKeyMaterial } from '../src/service.ts'
+
+t.test('without any variable every setting has its default', async (t) => {
+  const config = configFromEnv({})
+  t.match(config, {
+    port: 8080,
+    host: '127.0.0.1',
+    maxMessageBytes: 524_288,
+    outboxMaxBytes: 1_048_576,
+    slowClient: 'disconnect',
+    pingIntervalMs: 25_000,
+    drainMs: 0,
+    jwtSecret: [],
+    defaultCan: { join: ['*'], publish: ['*'], broadcast: true },
+  })
+  t.ok(Object.isFrozen(config))
+  t.strictSame(configFromEnv({ PORT: '', MAX_CLIENTS: ' ' }), config, 'an empty variable is an unset one')
+})
+
+t.test('values are read from the environment and from an app alike', async (t) => {
+  const config = configFromEnv({
+    MAX_CLIENTS: '5',
+    JWT_SECRET: 'one, two three',
+    JWT_REQUIRE_EXP: 'false',
+    DEFAULT_CAN: '{"join":["a"]}',
+    TRUST_PROXY: '10.0.0.0/8,loopback ::1',
+    ALLOWED_ORIGINS: 'https://a.example http://b.example:8080',
+  })
+  const given = {
+    maxClients: 5,
+    jwtSecret: ['one', 'two', 'three'],
+    jwtRequireExp: false,
+    defaultCan: { join: ['a'] },
+    trustProxy: ['10.0.0.0/8', 'loopback', '::1'],
+    allowedOrigins: ['https://a.example', 'http://b.example:8080'],
+  }
+  t.match(config, given)
+  t.strictSame(configFrom(given), config)
+})
+
+t.test('a bad value stops the start, names the variable and does not repeat the value', async (t) => {
+  for (const [name, value] of [
+    ['PORT', '-1'],
+    ['PORT', '8080x'],
+    ['PORT', '1e3'],
+    ['PORT', '65536'],
+    ['MAX_CLIENTS', 'many'],
+    ['MAX_CLIENTS', '0'],
+    ['SLOW_CLIENT', 'wait'],
+    ['LOG_LEVEL', 'loud'],
+    ['JWT_REQUIRE_EXP', 'yes'],
+    ['JWT_ALGORITHMS', 'none'],
+    ['JWT_PUBLIC_KEY', 'not-a-key'],
+    ['DEFAULT_CAN', '{"join":"*"}'],
+    ['DEFAULT_CAN', '{'],
+    ['DRAIN_MS', '20000'],
+    ['TRUST_PROXY', '1'],
+    ['TRUST_PROXY', '2'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', 'proxy.internal'],
+    ['TRUST_PROXY', '10.0.0.0/8 1'],
+  ] as const) {
+    const error = t.throws(() => configFromEnv({ [name]: value }), ConfigError) as Error
+    t.match(error.message, `${name}: `, `${name}=${value}`)
+  }
+  t.notMatch((t.throws(() => configFromEnv({ JWT_PUBLIC_KEY: 'hush-hush' })) as Error).message, 'hush')
+})
+
+t.test('every setting has a description and a name of its own', async (t) => {
+  const names = Object.keys(settings.shape).map(variableName)
+  t.equal(new Set(names).size, names.length)
+  for (const [key, schema] of Object.entries(settings.shape)) {
+    t.ok((schema as { description?: string }).description, key)
+  }
+})
+
+t.test('a key is used for the algorithms of its kind only', async (t) => {
+  const pem = (type: 'rsa' | 'ec' | 'ed25519') => {
+    const { publicKey } =
+      type === 'rsa'
+        ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+        : type === 'ec'
+          ? generateKeyPairSync('ec', { namedCurve: 'P-384' })
+          : generateKeyPairSync('ed25519')
+    return publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  }
+  const keys = verificationKeys(
+    configFrom({
+      jwtSecret: 's',
+      jwtPublicKey: pem('rsa') + pem('ec') + pem('ed25519').replaceAll('\n', '\\n'),
+    }),
+  )
+  t.strictSame(
+    keys.map(({ algorithms }) => algorithms),
+    [['HS256'], ['RS256'], ['ES384'], ['EdDSA']],
+  )
+  const chosen = verificationKeys(
+    configFrom({ jwtSecret: 's', jwtPublicKey: pem('rsa'), jwtAlgorithms: 'HS512 PS256' }),
+  )
+  t.strictSame(
+    chosen.map(({ algorithms }) => algorithms),
+    [['HS512'], ['PS256']],
+  )
+  t.throws(() => verificationKeys(configFrom({ jwtSecret: 's', jwtAlgorithms: 'RS256' })), ConfigError)
+  t.throws(() => verificationKeys(configFrom({})), ConfigError)
+  t.ok(hasShortSecret(configFrom({ jwtSecret: 'short' })))
+})
+
+t.test('a server without key material makes a secret, but not in production', async (t) => {
+  const made = withKeyMaterial(configFromEnv({}))
+  t.ok(made.isTemporary)
+  t.equal(made.config.jwtSecret[0]?.length, 43)
+  t.notOk(withKeyMaterial(configFromEnv({ JWT_SECRET: 'x' })).isTemporary)
+  t.throws(() => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })), /JWT_SECRET or JWT_PUBLIC_KEY/)
+})
+
+t.test('a logged path holds nothing that could be a token', async (t) => {
+  t.equal(loggedPath('/ws?token=SECRET123'), '/ws')
+  t.equal(loggedPath('/ws%3Ftoken=SECRET123'), '/ws')
+  t.equal(loggedPath('/w%zz?token=SECRET123'), '/w')
+  t.equal(loggedPath('/ws;token=SECRET123'), '/ws')
+  t.equal(loggedPath('*'), '')
+  t.equal(loggedPath(`/${'a'.repeat(200)}`).length, 64)
+})

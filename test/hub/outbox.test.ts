@@ -1,0 +1,201 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Backlog } from '../../src/hub/backlog.ts'
+import { Batch, CHUNK_BYTES } from '../../src/hub/batch.ts'
+import { Outbox } from '../../src/hub/outbox.ts'
+import { Turn } from '../../src/hub/turn.ts'
+import { WritePump } from '../../src/hub/write-pump.ts'
+import { FakeSocket, turnEnd } from '../support/fake-socket.ts'
+
+const frame = (text: string) => Buffer.from(text)
+
+t.test('a batch leads every client that is sent the same frames to the same buffer', async (t) => {
+  const root = Batch.empty()
+  const [a, b, c] = [frame('a'), frame('b'), frame('c')]
+  const one = root.append(a).append(b)
+  const other = root.append(a).append(b)
+  t.equal(one.chunks()[0], other.chunks()[0])
+  t.equal(String(one.chunks()[0]), 'ab')
+  t.equal(String(root.append(a).append(c).chunks()[0]), 'ac', 'a client that goes another way gets its own')
+  t.equal(String(one.append(c).chunks()[0]), 'abc', 'and the first way is still there')
+  t.equal(root.append(a).chunks()[0], a, 'a single frame is not copied')
+})
+
+t.test('chunks hold whole frames in order, whatever the sizes', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: CHUNK_BYTES * 2 }), { maxLength: 12 }), (sizes) => {
+      const frames = sizes.map((size, index) => Buffer.alloc(size, index + 1))
+      let batch = Batch.empty()
+      for (const one of frames) batch = batch.append(one)
+      const chunks = batch.chunks()
+      const endsOf = (lengths: number[]) =>
+        lengths.map((_, index) => lengths.slice(0, index + 1).reduce((a, b) => a + b))
+      const ends = new Set(endsOf(sizes))
+      const whole = endsOf(chunks.map((chunk) => chunk.length)).every((end) => ends.has(end))
+      const fits = chunks.every((chunk) => chunk.length <= CHUNK_BYTES || sizes.includes(chunk.length))
+      return whole && fits && Buffer.concat(chunks).equals(Buffer.concat(frames))
+    }),
+    { numRuns: 100 },
+  )
+})
+
+t.test('a backlog gives back what was pushed, in pieces of any size', async () => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.oneof(
+          fc.record({ push: fc.integer({ min: 1, max: 40 }) }),
+          fc.record({ take: fc.integer({ min: 1, max: 50 }) }),
+        ),
+        {
+          maxLength: 60,
+        },
+      ),
+      (steps) => {
+        const backlog = new Backlog()
+        let next = 0
+        let pushed = Buffer.alloc(0)
+        let taken = Buffer.alloc(0)
+        for (const step of steps) {
+          if ('push' in step) {
+            const chunk = Buffer.alloc(step.push, next++)
+            pushed = Buffer.concat([pushed, chunk])
+            backlog.push(chunk)
+          } else {
+            const piece = backlog.take(step.take)
+            if (piece !== undefined && piece.length > step.take) return false
+            taken = Buffer.concat([taken, piece ?? Buffer.alloc(0)])
+          }
+          if (backlog.bytes !== pushed.length - taken.length) return false
+        }
+        return pushed.subarray(0, taken.length).equals(taken)
+      },
+    ),
+  )
+})
+
+t.test('a write pump loses, doubles and reorders nothing, whatever the socket takes', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.oneof(
+          { weight: 4, arbitrary: fc.record({ push: fc.integer({ min: 1, max: 200_000 }) }) },
+          { weight: 2, arbitrary: fc.record({ read: fc.integer({ min: 1, max: 300_000 }) }) },
+          { weight: 2, arbitrary: fc.constant('turn' as const) },
+        ),
+        { maxLength: 40 },
+      ),
+      async (steps) => {
+        const socket = new FakeSocket()
+        socket.room = 1000
+        const outbox = new Outbox(500_000)
+        const pump = new WritePump(socket, outbox, new Turn(), { caughtUp() {} })
+        const accepted: Buffer[] = []
+        let next = 0
+        for (const step of steps) {
+          if (step === 'turn') await turnEnd()
+          else if ('read' in step) socket.read(step.read)
+          else {
+            const bytes = Buffer.alloc(step.push, ++next)
+            if (pump.push(bytes)) accepted.push(bytes)
+          }
+        }
+        await turnEnd()
+        for (let rounds = 0; rounds < 1000 && (outbox.bytes > 0 || outbox.blocked); rounds++)
+          socket.read(1_000_000)
+        return Buffer.concat(socket.written).equals(Buffer.concat(accepted))
+      },
+    ),
+    { numRuns: 200 },
+  )
+})
+
+t.test('all frames of a turn go in one write', async (t) => {
+  const socket = new FakeSocket()
+  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp() {} })
+  for (let n = 0; n < 100; n++) pump.push(frame('x'))
+  t.equal(socket.written.length, 0)
+  await turnEnd()
+  t.equal(socket.written.length, 1)
+})
+
+t.test('a burst that meets an idle socket is not slowness, an untaken backlog is', async (t) => {
+  const socket = new FakeSocket()
+  socket.room = 0
+  const outbox = new Outbox(1000)
+  const pump = new WritePump(socket, outbox, new Turn(), { caughtUp() {} })
+  for (let n = 0; n < 50; n++) t.ok(pump.push(Buffer.alloc(1000)), 'however large')
+  await turnEnd()
+  t.ok(outbox.blocked)
+  t.ok(pump.push(Buffer.alloc(600)), 'up to maxBytes may be added')
+  t.notOk(pump.push(Buffer.alloc(600)), 'and no more')
+  t.ok(pump.push(Buffer.alloc(400)))
+  await turnEnd()
+  socket.read(49_000)
+  t.notOk(pump.push(Buffer.alloc(600)), 'still blocked')
+  socket.read(100_000)
+  t.notOk(outbox.blocked)
+  t.ok(pump.push(Buffer.alloc(5000)), 'a client that has caught up starts anew')
+})
+
+t.test('the client is told once it has caught up', async (t) => {
+  const socket = new FakeSocket()
+  socket.room = 0
+  let caughtUp = 0
+  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp: () => caughtUp++ })
+  pump.push(Buffer.alloc(CHUNK_BYTES + 10))
+  await turnEnd()
+  t.equal(caughtUp, 0)
+  socket.read(CHUNK_BYTES)
+  t.equal(caughtUp, 0, 'ten bytes are still out')
+  socket.read(100)
+  t.equal(caughtUp, 1)
+  t.equal(pump.drains, 2)
+})
+
+t.test('an abandoned pump completes the frame that is half out, and only that', async (t) => {
+  const socket = new FakeSocket()
+  socket.room = 0
+  const pump = new WritePump(socket, new Outbox(1_000_000), new Turn(), { caughtUp() {} })
+  const large = Buffer.alloc(CHUNK_BYTES * 2, 1)
+  pump.push(large)
+  pump.push(frame('late'))
+  await turnEnd()
+  pump.push(frame('later'))
+  pump.abandon()
+  t.ok(Buffer.concat(socket.written).equals(large))
+})
+
+t.test('finish waits until everything is with the socket', async (t) => {
+  const socket = new FakeSocket()
+  socket.room = 0
+  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp() {} })
+  pump.push(Buffer.alloc(CHUNK_BYTES + 1))
+  let finished = false
+  pump.finish(() => (finished = true))
+  t.notOk(finished)
+  socket.read(CHUNK_BYTES)
+  t.ok(finished)
+})
+
+t.test('a turn flushes a large room in slices, and everybody once', async (t) => {
+  const turn = new Turn()
+  const flushed: number[] = []
+  for (let n = 0; n < 200; n++) {
+    turn.add({
+      flush() {
+        flushed.push(n)
+        const until = performance.now() + 0.5
+        while (performance.now() < until);
+      },
+    })
+  }
+  await turnEnd()
+  t.ok(flushed.length > 0 && flushed.length < 200, 'others got the loop in between')
+  for (let turns = 0; flushed.length < 200 && turns < 500; turns++)
+    await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(
+    flushed,
+    Array.from({ length: 200 }, (_, n) => n),
+  )
+})
