@@ -1,0 +1,56 @@
+// Brings what the tests need besides Node: Debian packages, installed only when something is missing.
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+
+/** Package → what shows that it is there. */
+const needs = {
+  'redis-server': hasCommand('redis-server'),
+  chromium: existsSync('/usr/bin/chromium'),
+  'python3-websockets': existsSync('/usr/lib/python3/dist-packages/websockets'),
+  nginx: hasCommand('nginx'),
+  iproute2: hasCommand('ip'),
+}
+/** With this file Debian starts no service of a package that it installs; the tests start their own. */
+const POLICY = '/usr/sbin/policy-rc.d'
+
+const missing = Object.keys(needs).filter((name) => !needs[name])
+if (missing.length > 0 && !install(missing)) {
+  console.error(`The tests need these Debian packages; as root: apt-get install -y ${missing.join(' ')}`)
+  process.exit(1)
+}
+
+function hasCommand(name) {
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin']
+  return folders.some((folder) => folder !== '' && existsSync(`${folder}/${name}`))
+}
+
+/** Whether apt-get could install them: as root, or by a sudo that asks nothing. */
+function install(packages) {
+  if (!hasCommand('apt-get')) return false
+  const prefix = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  if (prefix.length > 0 && !run([...prefix, 'true'], 'ignore')) return false
+  console.error(`Installing for the tests: ${packages.join(' ')}`)
+  const makesPolicy = prefix.length === 0 && !existsSync(POLICY)
+  if (makesPolicy) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    // Old lists may still do where the update fails.
+    run([...prefix, 'apt-get', 'update', '-qq'])
+    const options = ['-y', '-qq', '--no-install-recommends']
+    return run([
+      ...prefix,
+      'env',
+      'DEBIAN_FRONTEND=noninteractive',
+      'apt-get',
+      'install',
+      ...options,
+      ...packages,
+    ])
+  } finally {
+    if (makesPolicy) rmSync(POLICY, { force: true })
+  }
+}
+
+/** apt-get's own words go to stderr: stdout is the tests'. */
+function run([command, ...args], output = 2) {
+  return spawnSync(command, args, { stdio: ['ignore', output, output] }).status === 0
+}
