@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import { SECRET } from './token.ts'
 import { Notifier } from './until.ts'
 
-const ENTRY = 'dist/src/server.js'
+/** ROOMCAST_DIST names another build than dist/. */
+const ENTRY = `${process.env.ROOMCAST_DIST ?? 'dist'}/src/server.js`
 const START_MS = 15_000
 const STOP_MS = 15_000
 
