@@ -1,0 +1,112 @@
+// The arrows of DESIGN.md: an import leads to its own layer or to a lower one, never up.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+
+/** From the top down. The first prefix that fits a file names its layer. */
+const layers: [name: string, ...prefixes: string[]][] = [
+  ['server', 'src/server.ts', 'src/start.ts', 'src/service.ts', 'src/workers.ts'],
+  ['app', 'src/app.ts'],
+  ['routes', 'routes/'],
+  ['plugins', 'plugins/'],
+  ['ports', 'src/bridge/bridge.ts', 'src/presence/presence.ts', 'src/auth/permissions.ts'],
+  ['adapters', 'src/bridge/', 'src/presence/', 'src/auth/'],
+  ['config', 'src/config.ts'],
+  ['hub', 'src/hub/'],
+  ['protocol', 'src/protocol/'],
+  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts'],
+]
+const order = [
+  'server',
+  'app',
+  'routes',
+  'plugins',
+  'adapters',
+  'config',
+  'hub',
+  'ports',
+  'protocol',
+  'leaves',
+]
+const MAX_LINES = 300
+
+interface Source {
+  path: string
+  text: string
+  layer: string
+  /** What it imports: packages by name, own files by path. */
+  imports: string[]
+}
+
+function layerOf(path: string): string | undefined {
+  return layers.find(([, ...prefixes]) => prefixes.some((prefix) => path.startsWith(prefix)))?.[0]
+}
+
+const sources = ['src', 'plugins', 'routes']
+  .flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
+  )
+  .filter((path) => path.endsWith('.ts'))
+  .sort()
+  .map((path): Source => {
+    const text = readFileSync(path, 'utf8')
+    const imports = ts
+      .preProcessFile(text)
+      .importedFiles.map(({ fileName }) =>
+        fileName.startsWith('.') ? normalize(join(dirname(path), fileName)) : fileName,
+      )
+    return { path, text, layer: layerOf(path) ?? '', imports }
+  })
+
+const own = (imported: string) => /^(src|plugins|routes)\//.test(imported)
+const within = (...prefixes: string[]) =>
+  sources.filter(({ path }) => prefixes.some((prefix) => path.startsWith(prefix)))
+
+t.test('every source file is of one layer', async (t) => {
+  t.ok(sources.length > 20, 'the sources are found')
+  t.strictSame(
+    sources.filter(({ layer }) => layer === '').map(({ path }) => path),
+    [],
+  )
+})
+
+t.test('imports lead down the layers', async (t) => {
+  const wrong = sources.flatMap(({ path, layer, imports }) =>
+    imports
+      .filter(own)
+      .filter((imported) => order.indexOf(layerOf(imported) ?? '') < order.indexOf(layer))
+      .map((imported) => `${path} (${layer}) imports ${imported} (${layerOf(imported)})`),
+  )
+  t.strictSame(wrong, [])
+})
+
+t.test('the core knows no Fastify, no WebSocket library and no Redis', async (t) => {
+  const core = within('src/hub/', 'src/protocol/', 'src/bridge/memory-bridge')
+  const foreign = core.flatMap(({ path, imports }) =>
+    imports
+      .filter((imported) => /^(fastify|@fastify\/|fastify-plugin|ws|ioredis|pino)/.test(imported))
+      .map((imported) => `${path} imports ${imported}`),
+  )
+  t.ok(core.length > 10, 'the core is found')
+  t.strictSame(foreign, [])
+})
+
+t.test('the protocol needs zod and nothing else, so that clients can share it', async (t) => {
+  const foreign = within('src/protocol/').flatMap(({ imports }) =>
+    imports.filter((imported) => imported !== 'zod' && !imported.startsWith('src/protocol/')),
+  )
+  t.strictSame(foreign, [])
+})
+
+t.test('the environment is read in src/config.ts only', async (t) => {
+  const readers = sources.filter(({ text }) => /\bprocess\s*\.\s*env\b/.test(text)).map(({ path }) => path)
+  t.strictSame(readers, ['src/config.ts'])
+})
+
+t.test(`no source file has more than ${MAX_LINES} lines`, async (t) => {
+  const long = sources
+    .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+    .filter(({ lines }) => lines > MAX_LINES)
+  t.strictSame(long, [])
+})
