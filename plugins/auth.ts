@@ -2,11 +2,10 @@ import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { verificationKeys } from '../src/auth/keys.ts'
-import { defaultPermissions } from '../src/auth/permissions.ts'
+import { defaultPermissions, type Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
 import type { Config } from '../src/config.ts'
-import type { Identity } from '../src/hub/client.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

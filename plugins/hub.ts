@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../src/config.ts'
+import { drain } from '../src/hub/drain.ts'
 import { Hub } from '../src/hub/hub.ts'
 
 declare module 'fastify' {
@@ -15,7 +16,7 @@ export const hubPlugin = fp(
     const hub = new Hub({ bridge: app.bridge, limits: config, log: app.log })
     app.decorate('hub', hub)
     app.addHook('preClose', async () => {
-      await hub.drain({ drainMs: config.drainMs, graceMs: config.shutdownGraceMs })
+      await drain(hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)
     })
     app.addHook('onClose', async () => {
       await hub.close()

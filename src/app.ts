@@ -24,7 +24,7 @@ export type RoomcastOptions = Omit<ConfigInput, 'port' | 'host' | 'logLevel' | '
 export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
     const config = configFrom(options)
-    await app.register(bridgePlugin)
+    await app.register(bridgePlugin, { config })
     await app.register(hubPlugin, { config })
     await app.register(roomsPlugin)
     await app.register(websocketPlugin, { config })

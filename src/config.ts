@@ -162,6 +162,16 @@ export const settings = z
       .default(20_000)
       .describe('After a ping, silence for this long ends in a destroyed socket.'),
 
+    historySize: integer(0, 10_000)
+      .default(100)
+      .describe('Messages that a room keeps for clients that come back. 0: no history and no recovery.'),
+    historyTtlMs: integer(1000, 24 * HOUR_MS)
+      .default(300_000)
+      .describe("How long a room's history outlives its last message."),
+    historyMaxBytes: integer(1024, 1024 * 1024 * 1024)
+      .default(1_048_576)
+      .describe('Bytes that a room keeps at most, however few messages that are.'),
+
     drainMs: integer(0, HOUR_MS)
       .default(0)
       .describe('At shutdown, time over which the clients are told to go.'),

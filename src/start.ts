@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { hasShortSecret } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
 import { type Config, ConfigError, configFromEnv } from './config.ts'
+import { drain } from './hub/drain.ts'
 import { createService, withKeyMaterial } from './service.ts'
 
 /** How long the token lasts that a server without key material prints. */
@@ -54,7 +55,7 @@ async function stop(app: FastifyInstance, config: Config, signal: string): Promi
   lastResort.unref()
   app.log.info({ signal }, 'stopping')
   // Drained before Fastify closes, so that /health answers in its own words meanwhile.
-  await app.hub.drain({ drainMs: config.drainMs, graceMs: config.shutdownGraceMs })
+  await drain(app.hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)
   await app.close()
   app.log.info('stopped')
   process.exit(0)

@@ -32,6 +32,14 @@ export class Permissions {
   }
 }
 
+/** Who a token says the client is, and what it may do. */
+export interface Identity {
+  user: string
+  permissions: Permissions
+  /** Unix time in milliseconds; Infinity for a token without an end. */
+  expiresAt: number
+}
+
 /** One room pattern. Matching takes linear time whatever the pattern, so a token cannot slow the server. */
 export class RoomPattern {
   /** The literal parts between the stars. */

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { Identity } from '../hub/client.ts'
-import { canClaim, type Permissions, Permissions as TokenPermissions } from './permissions.ts'
+import { canClaim, type Identity, Permissions } from './permissions.ts'
 
 /** Seconds; the year 9999, above which a time is a mistake. */
 const LATEST_SECONDS = 253_402_300_799
@@ -32,7 +31,7 @@ export function identityFrom(payload: unknown, rules: ClaimRules): Identity | un
   const user = sub ?? ANONYMOUS
   return {
     user,
-    permissions: can === undefined ? rules.defaultPermissions(user) : new TokenPermissions(can, user),
+    permissions: can === undefined ? rules.defaultPermissions(user) : new Permissions(can, user),
     expiresAt: exp === undefined ? Infinity : exp * 1000 + rules.clockToleranceMs,
   }
 }

@@ -1,12 +1,14 @@
-import type { Scope } from '../protocol/envelope.ts'
+import type { Position, Scope } from '../protocol/envelope.ts'
 
 /** A message on its way to a room, or to everybody when `room` is undefined. */
 export interface Publication {
   room: string | undefined
-  /** The outgoing envelope's text without its end (`messageHead`); the bridge decides on the offset. */
+  /** The outgoing envelope's text without its end (`messageHead`); the bridge gives the offset. */
   head: string
   /** The client that must not get it: the sender, unless it asked for an echo. */
   exclude: string | undefined
+  /** Makes the publish idempotent: the same user's same key in the same room is published once in 5 minutes. */
+  once: { user: string; key: string } | undefined
 }
 
 /** How far a publication went. */
@@ -14,35 +16,98 @@ export interface Published {
   scope: Scope
   /** The message's place in the room's history, where the room keeps one. */
   offset?: number
+  /** A repeat of an earlier publish: `offset` is that one's, and nothing was delivered. */
+  duplicate?: true
 }
 
 /** A message that the bridge hands to the hub of every node that has members in its room. */
 export interface Delivery {
   room: string | undefined
-  /** The finished outgoing text. */
-  text: string
+  /** The finished outgoing text, or its UTF-8 bytes. */
+  text: string | Buffer
   exclude: string | undefined
+  /** Where the room keeps history: the message's place in it. */
+  position: Position | undefined
+}
+
+/** Part of a room's history. */
+export interface Replay {
+  /** Where the room's history ends; undefined where no history is kept or the bridge is unreachable. */
+  position: Position | undefined
+  /** Whether `messages` are all that came after `since`, up to `position`. */
+  isComplete: boolean
+  /** The messages' outgoing texts, in order; the last one is at `position`, unless a limit cut them. */
+  messages: (string | Buffer)[]
+}
+
+/** What is asked of a room's history. */
+export interface ReplayRequest {
+  /** The last position that the asker has seen; without it the newest messages are meant. */
+  since: Position | undefined
+  /** At most so many messages: the oldest of those after `since`, or else the newest. */
+  limit: number
 }
 
 /** What `/health` says of the bridge. */
 export interface BridgeStatus {
   kind: 'memory' | 'redis'
   state: 'up' | 'down'
+  /** Each connection of its own, and why it is down, in our words. */
+  publisher?: LinkStatus
+  subscriber?: LinkStatus
+}
+export interface LinkStatus {
+  state: 'up' | 'down'
+  reason?: string
+}
+
+/** All nodes that this one knows of, itself included. */
+export interface ClusterStatus {
+  nodes: number
+  clients: number
+}
+
+/** What the bridge asks of its hub. */
+export interface BridgeHost {
+  /** Random, one a process. */
+  readonly node: string
+  /** Must not throw. */
+  deliver(delivery: Delivery): void
+  /** This node's clients, told to the other nodes. */
+  countClients(): number
 }
 
 /**
- * The port that carries messages between nodes. Deliveries of one room come in one order on every node,
- * the publishing one included. Implementations: memory-bridge.ts.
+ * The port that carries messages between nodes and keeps the rooms' history. Deliveries of one room come in one order
+ * on every node, the publishing one included. Implementations: memory-bridge.ts, redis-bridge.ts; contract: test/bridge.
  */
 export interface Bridge {
-  /** Must be called once, before anything else; `deliver` must not throw. */
-  start(deliver: (delivery: Delivery) => void): void
-  /** Resolves when the bridge has taken the message; calls of one caller keep their order. */
+  /** Must be called once, before anything else. Does not wait for a connection. */
+  start(host: BridgeHost): void
+  /** Resolves when the bridge has taken the message; calls of one caller keep their order. Never rejects. */
   publish(publication: Publication): Promise<Published>
-  /** Resolves once messages published on any node from then on will be delivered here. */
-  subscribe(room: string): Promise<void>
+  /**
+   * Resolves once messages published on any node from then on will be delivered here: 'cluster'. It is 'node' when the
+   * bridge is unreachable; then the bridge subscribes by itself as soon as it can. Never rejects.
+   */
+  subscribe(room: string): Promise<Scope>
   /** The last member on this node has left. */
   unsubscribe(room: string): void
+  /** Reads a room's history. Never rejects. */
+  replay(room: string, request: ReplayRequest): Promise<Replay>
   status(): BridgeStatus
+  cluster(): ClusterStatus | undefined
   close(): Promise<void>
 }
+
+/** How much history a room keeps; units are in the names. A size of 0 keeps none. */
+export interface HistoryLimits {
+  historySize: number
+  historyTtlMs: number
+  historyMaxBytes: number
+}
+
+/** A room's position outlives its last message by this much, so that an idle room is not taken for a lost one. */
+export const POSITION_EXTRA_TTL_MS = 60 * 60 * 1000
+/** How long a key of an idempotent publish is remembered. */
+export const KEY_TTL_MS = 5 * 60 * 1000

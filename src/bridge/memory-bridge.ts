@@ -1,26 +1,136 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
 import { messageText } from '../protocol/codec.ts'
-import type { Bridge, BridgeStatus, Delivery, Publication, Published } from './bridge.ts'
+import type { Position, Scope } from '../protocol/envelope.ts'
+import {
+  type Bridge,
+  type BridgeHost,
+  type BridgeStatus,
+  type HistoryLimits,
+  KEY_TTL_MS,
+  type Publication,
+  type Published,
+  type Replay,
+  type ReplayRequest,
+} from './bridge.ts'
+import { RoomHistory } from './room-history.ts'
+
+/** How often what has expired is looked for. */
+const SWEEP_MS = 10_000
 
 /** The bridge of a single node: what is published is delivered at once, in the same turn. */
 export class MemoryBridge implements Bridge {
-  #deliver: (delivery: Delivery) => void = () => {}
+  readonly #limits: HistoryLimits
+  readonly #clock: Clock
+  readonly #histories = new Map<string, RoomHistory>()
+  /** Idempotent publishes by user, room and key, oldest first. */
+  readonly #keys = new Map<string, { published: Published; expiresAt: number }>()
+  readonly #sweeper: NodeJS.Timeout
+  /** The epoch of histories that are yet to begin; changes whenever one is forgotten. */
+  #nextEpoch = newEpoch()
+  #host: BridgeHost | undefined
 
-  start(deliver: (delivery: Delivery) => void): void {
-    this.#deliver = deliver
+  constructor(limits: HistoryLimits, clock: Clock) {
+    this.#limits = limits
+    this.#clock = clock
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweeper.unref()
   }
 
-  async publish({ room, head, exclude }: Publication): Promise<Published> {
-    this.#deliver({ room, text: messageText(head, undefined), exclude })
-    return { scope: 'cluster' }
+  start(host: BridgeHost): void {
+    this.#host = host
   }
 
-  async subscribe(): Promise<void> {}
+  async publish({ room, head, exclude, once }: Publication): Promise<Published> {
+    const key = once === undefined ? undefined : JSON.stringify([room ?? null, once.user, once.key])
+    const earlier = key === undefined ? undefined : this.#keys.get(key)
+    if (earlier !== undefined && earlier.expiresAt > this.#clock.steadyMs()) {
+      return { ...earlier.published, duplicate: true }
+    }
+    let text: string
+    let position: Position | undefined
+    if (room !== undefined && this.#limits.historySize > 0) {
+      const history = this.#history(room)
+      text = history.append((at) => messageText(head, at), this.#clock.steadyMs())
+      position = history.position
+    } else {
+      text = messageText(head, undefined)
+    }
+    const published: Published = {
+      scope: 'cluster',
+      ...(position !== undefined && { offset: position.offset }),
+    }
+    if (key !== undefined) {
+      this.#keys.delete(key)
+      this.#keys.set(key, { published, expiresAt: this.#clock.steadyMs() + KEY_TTL_MS })
+    }
+    this.#host?.deliver({ room, text, exclude, position })
+    return published
+  }
+
+  async subscribe(): Promise<Scope> {
+    return 'cluster'
+  }
 
   unsubscribe(): void {}
+
+  async replay(room: string, request: ReplayRequest): Promise<Replay> {
+    if (this.#limits.historySize === 0) return { position: undefined, isComplete: false, messages: [] }
+    const known = this.#known(room)
+    if (known !== undefined) return known.replay(request, this.#clock.steadyMs())
+    // A room without messages takes no memory: its position is where its history will begin.
+    const position = { epoch: this.#nextEpoch, offset: 0 }
+    const { since } = request
+    return { position, isComplete: since?.epoch === position.epoch && since.offset === 0, messages: [] }
+  }
 
   status(): BridgeStatus {
     return { kind: 'memory', state: 'up' }
   }
 
-  async close(): Promise<void> {}
+  cluster(): undefined {
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeper)
+  }
+
+  #known(room: string): RoomHistory | undefined {
+    const history = this.#histories.get(room)
+    if (history?.isExpired(this.#clock.steadyMs())) {
+      this.#forget(room)
+      return undefined
+    }
+    return history
+  }
+
+  #history(room: string): RoomHistory {
+    const known = this.#known(room)
+    if (known !== undefined) return known
+    const history = new RoomHistory(this.#nextEpoch, this.#limits, this.#clock.steadyMs())
+    this.#histories.set(room, history)
+    return history
+  }
+
+  /** Whoever has a position in a forgotten history must not take a later one for it. */
+  #forget(room: string): void {
+    this.#histories.delete(room)
+    this.#nextEpoch = newEpoch()
+  }
+
+  #sweep(): void {
+    const now = this.#clock.steadyMs()
+    for (const [room, history] of this.#histories) {
+      if (history.sweep(now)) this.#forget(room)
+    }
+    for (const [key, { expiresAt }] of this.#keys) {
+      if (expiresAt > now) break
+      this.#keys.delete(key)
+    }
+  }
+}
+
+function newEpoch(): string {
+  return randomBytes(6).toString('base64url')
 }

@@ -1,23 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { Permissions } from '../auth/permissions.ts'
+import type { Identity, Permissions } from '../auth/permissions.ts'
+import type { Clock } from '../clock.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
-import type { Clock } from './clock.ts'
 import { pingFrame, pongFrame, textFrame } from './frame.ts'
 import { Pulse, type Watched } from './heartbeat.ts'
 import { Outbox } from './outbox.ts'
 import type { Socket } from './socket.ts'
 import type { Turn } from './turn.ts'
 import { WritePump } from './write-pump.ts'
-
-/** Who a token says the client is, and what it may do. */
-export interface Identity {
-  user: string
-  permissions: Permissions
-  /** Unix time in milliseconds; Infinity for a token without an end. */
-  expiresAt: number
-}
 
 export type SlowPolicy = 'disconnect' | 'drop'
 
@@ -104,9 +96,9 @@ export class Client implements Watched {
     }
   }
 
-  /** Sends an answer or a notice. These are never dropped: a client that lets them pile up is ended. */
-  reply(envelope: Outbound): void {
-    this.#control(textFrame(encode(envelope)))
+  /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */
+  reply(envelope: Outbound | string): void {
+    this.#control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
   }
 
   pong(payload: Uint8Array): void {

@@ -4,9 +4,9 @@ const FIN_TEXT = 0x81
 const FIN_PING = 0x89
 const FIN_PONG = 0x8a
 
-/** One whole text frame. */
-export function textFrame(text: string): Buffer {
-  const length = Buffer.byteLength(text)
+/** One whole text frame, of a text or of its UTF-8 bytes. */
+export function textFrame(text: string | Buffer): Buffer {
+  const length = typeof text === 'string' ? Buffer.byteLength(text) : text.length
   const header = length < 126 ? 2 : length < 65_536 ? 4 : 10
   const frame = Buffer.allocUnsafe(header + length)
   frame[0] = FIN_TEXT
@@ -20,7 +20,8 @@ export function textFrame(text: string): Buffer {
     frame.writeUInt32BE(0, 2) // a message is far below 4 GiB
     frame.writeUInt32BE(length, 6)
   }
-  frame.write(text, header)
+  if (typeof text === 'string') frame.write(text, header)
+  else text.copy(frame, header)
   return frame
 }
 

@@ -1,7 +1,10 @@
+import { historyText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type {
   Ack,
   ErrorEnvelope,
+  HistoryRequest,
+  Joined,
   JoinRequest,
   LeaveRequest,
   MessageRequest,
@@ -14,8 +17,9 @@ import type {
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
 
-/** What a handler gives: an answer now or later, or none. */
-export type Answer = Outbound | undefined | Promise<Outbound | undefined>
+/** What a handler gives: an answer, or its text, now or later; or none, because it is sent already. */
+export type Answer = Sent | Promise<Sent>
+type Sent = Outbound | string | undefined
 type Handler<R extends Request> = (hub: Hub, client: Client, request: R) => Answer
 
 /** One function an inbound type. */
@@ -23,6 +27,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
   join,
   leave,
   message,
+  history,
   ping,
 }
 
@@ -31,13 +36,25 @@ export function handle(hub: Hub, client: Client, request: Request): Answer {
   return (handlers[request.type] as Handler<Request>)(hub, client, request)
 }
 
-async function join(hub: Hub, client: Client, { id, room }: JoinRequest): Promise<Outbound | undefined> {
+async function join(hub: Hub, client: Client, { id, room, since }: JoinRequest): Promise<Sent> {
   if (!client.permissions.canJoin(room)) return refusal('forbidden', 'this token may not join', { id, room })
   if (!client.rooms.has(room) && client.rooms.size >= hub.limits.maxRoomsPerClient) {
     return refusal('room_limit', `at most ${hub.limits.maxRoomsPerClient} rooms a client`, { id, room })
   }
-  await hub.join(client, room)
-  return { type: 'joined', ...withId(id), room }
+  const isJoined = await hub.join(
+    client,
+    room,
+    since,
+    ({ scope, position, recovered, missed }): Joined => ({
+      type: 'joined',
+      ...withId(id),
+      room,
+      ...position,
+      ...(since !== undefined && { recovered, missed }),
+      ...(scope === 'node' && { scope }),
+    }),
+  )
+  return isJoined ? undefined : refusal('unavailable', 'try again', { id, room })
 }
 
 function leave(hub: Hub, client: Client, { id, room }: LeaveRequest): Answer {
@@ -60,8 +77,9 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
     content,
     from: { client: client.id, user: client.user },
     exclude: echo === true ? undefined : client.id,
+    key: request.key,
   })
-  return published.then(({ scope, offset }): Ack | undefined => {
+  return published.then(({ scope, offset, duplicate }): Ack | undefined => {
     if (id === undefined) return undefined
     return {
       type: 'ack',
@@ -69,8 +87,16 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
       ...(room !== undefined && { room }),
       ...(offset !== undefined && { offset }),
       scope,
+      ...(duplicate && { duplicate }),
     }
   })
+}
+
+async function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRequest): Promise<Sent> {
+  if (!client.rooms.has(room)) return refusal('not_member', 'join the room first', { id, room })
+  const { position, messages } = await hub.replay(room, since, limit)
+  if (position === undefined) return refusal('unavailable', 'no history at present', { id, room })
+  return historyText({ id, room }, position, messages)
 }
 
 function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {

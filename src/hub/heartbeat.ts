@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../clock.ts'
 
 /** When the server pings, and how long it then waits. Together they bound how long a silent peer is kept. */
 export interface HeartbeatTimes {

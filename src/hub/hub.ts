@@ -1,18 +1,30 @@
 import { randomBytes } from 'node:crypto'
-import type { Bridge, BridgeStatus, Delivery, Published } from '../bridge/bridge.ts'
+import type { Identity } from '../auth/permissions.ts'
+import type {
+  Bridge,
+  BridgeHost,
+  BridgeStatus,
+  ClusterStatus,
+  Delivery,
+  Published,
+  Replay,
+} from '../bridge/bridge.ts'
+import { type Clock, systemClock } from '../clock.ts'
+import type { Log } from '../log.ts'
 import { type From, messageHead } from '../protocol/codec.ts'
-import { isRoomName } from '../protocol/envelope.ts'
-import { type Cause, Client, type ClientContext, type Identity, type SlowPolicy } from './client.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { isRoomName, type Outbound, type Position, type Scope } from '../protocol/envelope.ts'
+import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
+import { Counters } from './counters.ts'
 import { textFrame } from './frame.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
-import type { Log } from './log.ts'
-import { Rooms } from './rooms.ts'
+import { type Join, Joins } from './joins.ts'
+import { type Room, Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
 
 /** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
 export interface HubLimits extends HeartbeatTimes {
+  historySize: number
   maxClients: number
   maxRoomsPerClient: number
   maxMessageBytes: number
@@ -34,37 +46,30 @@ export interface HubMessage {
   from: From
   /** The client that must not get it. */
   exclude: string | undefined
+  /** Makes the publish idempotent for the user and room. */
+  key: string | undefined
 }
 
-/** What has happened since the start; counters only grow. */
-export interface Counters {
-  connects: number
-  published: number
-  /** Publishes that reached this node's members only. */
-  nodeScoped: number
-  drops: number
-  slowDisconnects: number
-  silentDisconnects: number
-  rateLimited: number
+/** How a join went. */
+export interface JoinResult {
+  scope: Scope
+  position: Position | undefined
+  /** Whether every message since the position asked for follows; they are `missed` in number. */
+  recovered: boolean
+  missed: number
 }
+
+const noReplay: Replay = { position: undefined, isComplete: false, messages: [] }
 
 /** This node's clients and the delivery to them. */
-export class Hub implements ClientContext {
+export class Hub implements ClientContext, BridgeHost {
   /** The node's id: random, so that no two nodes can take each other for themselves. */
   readonly node = randomBytes(9).toString('base64url')
   readonly clock: Clock
   readonly turn = new Turn()
   readonly limits: HubLimits
   readonly rooms: Rooms
-  readonly counters: Counters = {
-    connects: 0,
-    published: 0,
-    nodeScoped: 0,
-    drops: 0,
-    slowDisconnects: 0,
-    silentDisconnects: 0,
-    rateLimited: 0,
-  }
+  readonly counters = new Counters()
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -73,8 +78,8 @@ export class Hub implements ClientContext {
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
-  /** Joins that wait for the bridge, by room: a room somebody waits for stays subscribed. */
-  readonly #joining = new Map<string, number>()
+  /** A room that somebody waits for stays subscribed. */
+  readonly #joins = new Joins()
   #publishing = 0
   #isDraining = false
   #wake: (() => void) | undefined
@@ -85,11 +90,9 @@ export class Hub implements ClientContext {
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    this.rooms = new Rooms((room) => {
-      if (!this.#joining.has(room)) this.#bridge.unsubscribe(room)
-    })
+    this.rooms = new Rooms((room) => this.#unsubscribeUnused(room))
     this.#heartbeat = new Heartbeat(limits, clock)
-    bridge.start((delivery) => this.deliver(delivery))
+    bridge.start(this)
   }
 
   get outboxMaxBytes(): number {
@@ -115,6 +118,10 @@ export class Hub implements ClientContext {
 
   get uptimeMs(): number {
     return Math.round(this.clock.steadyMs() - this.#startedAt)
+  }
+
+  get cluster(): ClusterStatus | undefined {
+    return this.#bridge.cluster()
   }
 
   get bridgeStatus(): BridgeStatus {
@@ -148,22 +155,44 @@ export class Hub implements ClientContext {
     return client
   }
 
-  /** Resolves once messages published to the room on any node from then on will reach the client. */
-  async join(client: Client, room: string): Promise<void> {
-    this.#joining.set(room, (this.#joining.get(room) ?? 0) + 1)
-    try {
-      await this.#bridge.subscribe(room)
-    } finally {
-      const joining = (this.#joining.get(room) ?? 1) - 1
-      if (joining === 0) this.#joining.delete(room)
-      else this.#joining.set(room, joining)
-      if (client.isOpen) this.rooms.join(client, room)
-      else if (joining === 0 && !this.rooms.has(room)) this.#bridge.unsubscribe(room)
+  /**
+   * Makes the client a member: `answer` makes its `joined`, which goes out ahead of the messages missed since `since`
+   * and of the live ones. Resolves to false, and answers nothing, when the join cannot be completed now.
+   */
+  async join(
+    client: Client,
+    room: string,
+    since: Position | undefined,
+    answer: (joined: JoinResult) => Outbound,
+  ): Promise<boolean> {
+    const join = this.#joins.begin(client, room, this.limits.outboxMaxBytes)
+    const scope = await this.#bridge.subscribe(room)
+    const replay =
+      scope === 'cluster' ? await this.replay(room, since, since === undefined ? 0 : undefined) : noReplay
+    if (!client.isOpen || join.isOverfull) {
+      this.#joins.end(client, room)
+      this.#unsubscribeUnused(room)
+      return !client.isOpen
     }
+    const { position } = replay
+    this.rooms.join(client, room)
+    const recovered = since !== undefined && replay.isComplete
+    const missed = recovered ? replay.messages : []
+    client.reply(answer({ scope, position, recovered, missed: missed.length }))
+    for (const text of missed) client.send(textFrame(text), room)
+    for (const frame of join.complete(position, this.rooms.get(room)?.delivered)) client.send(frame, room)
+    if (join.isOver) this.#joins.end(client, room)
+    return true
+  }
+
+  /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
+  async replay(room: string, since: Position | undefined, limit = this.limits.historySize): Promise<Replay> {
+    return this.#bridge.replay(room, { since, limit: Math.min(limit, this.limits.historySize) })
   }
 
   leave(client: Client, room: string): void {
     this.rooms.leave(client, room)
+    this.#joins.end(client, room)
   }
 
   /**
@@ -174,15 +203,22 @@ export class Hub implements ClientContext {
     if (room !== undefined && !isRoomName(room)) throw new TypeError('not a room name')
     const text = JSON.stringify(content)
     if (text === undefined) throw new TypeError('the content has no JSON form')
-    return this.publishText({ room, content: text, from: { client: this.node, user }, exclude: undefined })
+    return this.publishText({
+      room,
+      content: text,
+      from: { client: this.node, user },
+      exclude: undefined,
+      key: undefined,
+    })
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
-  async publishText({ room, content, from, exclude }: HubMessage): Promise<Published> {
+  async publishText({ room, content, from, exclude, key }: HubMessage): Promise<Published> {
     this.#publishing++
     try {
       const head = messageHead(room, content, from, this.clock.wallMs())
-      const published = await this.#bridge.publish({ room, head, exclude })
+      const once = key === undefined ? undefined : { user: from.user, key }
+      const published = await this.#bridge.publish({ room, head, exclude, once })
       this.counters.published++
       if (published.scope === 'node') this.counters.nodeScoped++
       return published
@@ -193,37 +229,41 @@ export class Hub implements ClientContext {
   }
 
   /** Delivers a message to the members on this node. The frame is made once for all of them. */
-  deliver({ room, text, exclude }: Delivery): void {
-    const members = room === undefined ? this.#clients.values() : this.rooms.members(room)
+  deliver({ room: name, text, exclude, position }: Delivery): void {
     const excluded = exclude === undefined ? undefined : this.#clients.get(exclude)
+    const room = name === undefined ? undefined : this.rooms.get(name)
+    const joins = name === undefined ? undefined : this.#joins.in(name)
+    if (name !== undefined && room === undefined && joins === undefined) return
     const frame = textFrame(text)
+    if (room !== undefined && position !== undefined) this.#note(room, position)
+    if (name !== undefined && joins !== undefined) {
+      this.#deliverAmidJoins(name, joins, { frame, excluded, position })
+      return
+    }
     // A member may be ended while this runs, and so leave the set: a Set's iteration allows that.
-    for (const member of members) {
-      if (member !== excluded) member.send(frame, room)
+    for (const member of room?.members ?? this.#clients.values()) {
+      if (member !== excluded) member.send(frame, name)
     }
   }
 
-  /**
-   * Ends the node's clients, spread over `drainMs`, after what was accepted is delivered; who has not gone after
-   * `graceMs` is destroyed. New clients must no longer come from the first moment on (`isDraining`).
-   */
-  async drain({ drainMs, graceMs }: { drainMs: number; graceMs: number }): Promise<void> {
-    if (this.#isDraining) return
+  /** Lets no more clients in; true when that is new. */
+  beginDraining(): boolean {
+    if (this.#isDraining) return false
     this.#isDraining = true
-    const endsAt = this.clock.steadyMs() + graceMs
-    this.#log.info({ clients: this.size, graceMs }, 'draining')
-    const leaving = [...this.#clients.values()]
-    const startedAt = this.clock.steadyMs()
-    for (const [index, client] of leaving.entries()) {
-      const dueAt = startedAt + (Math.min(drainMs, graceMs) * index) / leaving.length
-      while (dueAt > this.clock.steadyMs()) await this.#pause(dueAt)
-      client.reply({ type: 'closing', reconnectInMs: reconnectInMs(leaving.length) })
-      client.disconnect('goingAway', 'node shutting down')
-    }
-    while (this.#clients.size + this.#closing.size + this.#publishing > 0) {
-      if (this.clock.steadyMs() >= endsAt) break
-      await this.#pause(endsAt)
-    }
+    return true
+  }
+
+  /** Clients, closing ones included, and publishes that are not done. */
+  get unfinished(): number {
+    return this.#clients.size + this.#closing.size + this.#publishing
+  }
+
+  /** Calls `listener` once, when the last closing client or the last publish is done. */
+  onceFinished(listener: () => void): void {
+    this.#wake = listener
+  }
+
+  destroyClients(): void {
     for (const client of [...this.#clients.values(), ...this.#closing]) client.destroy()
   }
 
@@ -231,14 +271,19 @@ export class Hub implements ClientContext {
   async close(): Promise<void> {
     this.#isDraining = true
     this.#heartbeat.stop()
-    for (const client of [...this.#clients.values(), ...this.#closing]) client.destroy()
+    this.destroyClients()
     await this.#bridge.close()
+  }
+
+  countClients(): number {
+    return this.#clients.size
   }
 
   onClosing(client: Client, cause: Cause): void {
     this.#clients.delete(client.id)
     this.#closing.add(client)
     this.#heartbeat.unwatch(client)
+    for (const room of client.rooms) this.#joins.end(client, room)
     this.rooms.leaveAll(client)
     if (cause === 'tooSlow') this.counters.slowDisconnects++
     if (cause === 'silent') this.counters.silentDisconnects++
@@ -254,21 +299,35 @@ export class Hub implements ClientContext {
     this.counters.drops++
   }
 
-  /** Waits until `untilMs` of the steady clock, or until the last client or publish is done. */
-  #pause(untilMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#wake = undefined
-        resolve()
-      }
-      const timer = setTimeout(done, Math.max(0, untilMs - this.clock.steadyMs()))
-      this.#wake = done
-    })
+  /** The same with some members who wait for the answer to their join, or to whom this message may be old. */
+  #deliverAmidJoins(
+    name: string,
+    joins: ReadonlyMap<Client, Join>,
+    {
+      frame,
+      excluded,
+      position,
+    }: { frame: Buffer; excluded: Client | undefined; position: Position | undefined },
+  ): void {
+    for (const member of this.rooms.members(name)) {
+      if (member !== excluded && !joins.has(member)) member.send(frame, name)
+    }
+    for (const [client, join] of joins) {
+      if (join.admits(frame, excluded, position) && client !== excluded) client.send(frame, name)
+      if (join.isOver) this.#joins.end(client, name)
+    }
   }
-}
 
-/** Spreads the reconnects of many clients over time: about a thousand a second, and some chance. */
-function reconnectInMs(clients: number): number {
-  return Math.round(500 + Math.random() * Math.max(500, clients))
+  /** Keeps the room's newest position, and counts what never came: an outage's messages of other nodes. */
+  #note(room: Room, position: Position): void {
+    const { delivered } = room
+    if (delivered?.epoch === position.epoch && position.offset > delivered.offset + 1) {
+      this.counters.missed += position.offset - delivered.offset - 1
+    }
+    room.delivered = position
+  }
+
+  #unsubscribeUnused(room: string): void {
+    if (!this.rooms.has(room) && !this.#joins.has(room)) this.#bridge.unsubscribe(room)
+  }
 }

@@ -1,10 +1,10 @@
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
 import { type Decoded, decode } from '../protocol/codec.ts'
-import type { Outbound, Request } from '../protocol/envelope.ts'
+import type { ErrorEnvelope, Request } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
-import type { Clock } from './clock.ts'
 import { type Answer, handle } from './handlers.ts'
 import type { Hub } from './hub.ts'
-import type { Log } from './log.ts'
 import { RateLimiter, type RateLimits } from './rate-limiter.ts'
 
 /** Requests that wait, or whose answer does, before the client is no longer read from, and when it is again. */
@@ -112,7 +112,7 @@ export class ReadPump {
     }
   }
 
-  #failed({ id }: Request, error: unknown): Outbound {
+  #failed({ id }: Request, error: unknown): ErrorEnvelope {
     this.#options.log.error({ err: error, client: this.#client.id }, 'request failed')
     return { type: 'error', code: 'internal', message: 'the server failed', ...(id !== undefined && { id }) }
   }

@@ -1,9 +1,12 @@
+import type { Position } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 
 /** A room on this node: it exists while it has a member here. */
 export interface Room {
   readonly name: string
   readonly members: Set<Client>
+  /** The newest message that was delivered here, where the room keeps history. */
+  delivered: Position | undefined
 }
 
 /** The two-way index room ⇄ client of this node. A room vanishes with its last member, however that one went. */
@@ -28,6 +31,10 @@ export class Rooms {
     return this.#rooms.has(name)
   }
 
+  get(name: string): Room | undefined {
+    return this.#rooms.get(name)
+  }
+
   /** The members on this node; none for a room that nobody here is in. */
   members(name: string): ReadonlySet<Client> {
     return this.#rooms.get(name)?.members ?? noMembers
@@ -41,7 +48,7 @@ export class Rooms {
   join(client: Client, name: string): void {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, members: new Set() }
+      room = { name, members: new Set(), delivered: undefined }
       this.#rooms.set(name, room)
     }
     room.members.add(client)

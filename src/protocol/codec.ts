@@ -3,10 +3,12 @@ import type { ErrorCode } from './codes.ts'
 import { sliceContent } from './content-slice.ts'
 import {
   type ErrorEnvelope,
+  historyRequest,
   joinRequest,
   leaveRequest,
   messageRequest,
   type Outbound,
+  type Position,
   pingRequest,
   type Request,
   type RequestId,
@@ -21,6 +23,7 @@ const requests = new Map<string, z.ZodType<Request>>([
   ['join', joinRequest],
   ['leave', leaveRequest],
   ['message', messageRequest],
+  ['history', historyRequest],
   ['ping', pingRequest],
 ])
 
@@ -82,6 +85,16 @@ export interface From {
 export function messageHead(room: string | undefined, content: string, from: From, atMs: number): string {
   const roomPart = room === undefined ? '' : `"room":${JSON.stringify(room)},`
   return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}},"at":${atMs}`
+}
+
+/** The answer to a history request; `messages` are outgoing texts and are put in as they stand. */
+export function historyText(
+  { id, room }: { id: RequestId | undefined; room: string },
+  at: Position,
+  messages: (string | Buffer)[],
+): string {
+  const idPart = id === undefined ? '' : `"id":${JSON.stringify(id)},`
+  return `{"type":"history",${idPart}"room":${JSON.stringify(room)},"epoch":${JSON.stringify(at.epoch)},"offset":${at.offset},"messages":[${messages.join(',')}]}`
 }
 
 /** Ends a message's text: with its offset where the room keeps history. */

@@ -27,7 +27,16 @@ export type RequestId = z.infer<typeof requestId>
 
 const base = { id: requestId.optional() }
 
-export const joinRequest = z.object({ ...base, type: z.literal('join'), room: roomName })
+/** A place in a room's history: the epoch changes when history was lost, the offset grows by one a message. */
+export const position = z.object({ epoch: z.string().min(1).max(64), offset: z.int().min(0) })
+export type Position = z.infer<typeof position>
+
+export const joinRequest = z.object({
+  ...base,
+  type: z.literal('join'),
+  room: roomName,
+  since: position.optional(),
+})
 export const leaveRequest = z.object({ ...base, type: z.literal('leave'), room: roomName })
 export const messageRequest = z.object({
   ...base,
@@ -36,14 +45,23 @@ export const messageRequest = z.object({
   /** The sender's own JSON text, put in by the codec; it is never parsed again. */
   content: z.string(),
   echo: z.boolean().optional(),
+  key: z.string().min(1).max(64).optional(),
+})
+export const historyRequest = z.object({
+  ...base,
+  type: z.literal('history'),
+  room: roomName,
+  since: position.optional(),
+  limit: z.int().min(1).optional(),
 })
 export const pingRequest = z.object({ ...base, type: z.literal('ping') })
 
 export type JoinRequest = z.infer<typeof joinRequest>
 export type LeaveRequest = z.infer<typeof leaveRequest>
 export type MessageRequest = z.infer<typeof messageRequest>
+export type HistoryRequest = z.infer<typeof historyRequest>
 export type PingRequest = z.infer<typeof pingRequest>
-export type Request = JoinRequest | LeaveRequest | MessageRequest | PingRequest
+export type Request = JoinRequest | LeaveRequest | MessageRequest | HistoryRequest | PingRequest
 export type RequestType = Request['type']
 
 /** How far a publish went: every node, or only this one because the bridge is unreachable. */
@@ -62,6 +80,13 @@ export interface Joined {
   type: 'joined'
   id?: RequestId
   room: string
+  epoch?: string
+  offset?: number
+  /** Only where `since` was asked for. */
+  recovered?: boolean
+  missed?: number
+  /** The bridge is unreachable: only messages of this node arrive for now. */
+  scope?: 'node'
 }
 export interface Left {
   type: 'left'
@@ -74,6 +99,7 @@ export interface Ack {
   room?: string
   offset?: number
   scope: Scope
+  duplicate?: true
 }
 export interface Pong {
   type: 'pong'

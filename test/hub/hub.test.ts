@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Permissions } from '../../src/auth/permissions.ts'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
-import type { Clock } from '../../src/hub/clock.ts'
+import type { Clock } from '../../src/clock.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { RateLimiter } from '../../src/hub/rate-limiter.ts'
 import { ReadPump } from '../../src/hub/read-pump.ts'
@@ -16,6 +16,9 @@ const limits = {
   slowClient: 'disconnect' as 'disconnect' | 'drop',
   pingIntervalMs: 1000,
   pongTimeoutMs: 500,
+  historySize: 0,
+  historyTtlMs: 10_000,
+  historyMaxBytes: 10_000,
 }
 const everything = new Permissions({ join: ['*'], publish: ['*'], broadcast: true }, 'u')
 
@@ -31,12 +34,8 @@ class ManualClock implements Clock {
 
 function setUp(options: Partial<typeof limits> = {}) {
   const clock = new ManualClock()
-  const hub = new Hub({
-    bridge: new MemoryBridge(),
-    limits: { ...limits, ...options },
-    log: silentLog,
-    clock,
-  })
+  const all = { ...limits, ...options }
+  const hub = new Hub({ bridge: new MemoryBridge(all, clock), limits: all, log: silentLog, clock })
   t.teardown(() => hub.close())
   const connect = () => {
     const socket = new FakeSocket()

@@ -1,0 +1,47 @@
+import type { Log } from '../log.ts'
+import type { Hub } from './hub.ts'
+
+/** Over how long the clients are told to go, and when those still there are destroyed. */
+export interface DrainTimes {
+  drainMs: number
+  /** At least drainMs. */
+  graceMs: number
+}
+
+/** Reconnects of a drained node are spread over time: about this many a second. */
+const RECONNECTS_A_SECOND = 1000
+const RECONNECT_SPREAD_MIN_MS = 500
+
+/**
+ * Ends the hub's clients after what was accepted is delivered. From the first moment on the hub says that it is
+ * draining, so that no new clients come. A second call does nothing.
+ */
+export async function drain(hub: Hub, { drainMs, graceMs }: DrainTimes, log: Log): Promise<void> {
+  if (!hub.beginDraining()) return
+  const { clock } = hub
+  const leaving = [...hub.clients()]
+  const startedAt = clock.steadyMs()
+  const endsAt = startedAt + graceMs
+  const spreadMs = Math.max(RECONNECT_SPREAD_MIN_MS, (leaving.length * 1000) / RECONNECTS_A_SECOND)
+  log.info({ clients: leaving.length, graceMs }, 'draining')
+  for (const [index, client] of leaving.entries()) {
+    const dueAt = startedAt + (drainMs * index) / leaving.length
+    while (dueAt > clock.steadyMs()) await pause(hub, dueAt)
+    const reconnectInMs = Math.round(RECONNECT_SPREAD_MIN_MS + Math.random() * spreadMs)
+    client.reply({ type: 'closing', reconnectInMs })
+    client.disconnect('goingAway', 'node shutting down')
+  }
+  while (hub.unfinished > 0 && clock.steadyMs() < endsAt) await pause(hub, endsAt)
+  hub.destroyClients()
+}
+
+/** Waits until `untilMs` of the steady clock, or until the last client or publish is done. */
+function pause(hub: Hub, untilMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.max(0, untilMs - hub.clock.steadyMs()))
+    hub.onceFinished(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

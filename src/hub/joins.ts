@@ -1,0 +1,97 @@
+import type { Position } from '../protocol/envelope.ts'
+import type { Client } from './client.ts'
+
+/** A message that waits for a join to be answered. */
+interface Held {
+  frame: Buffer
+  exclude: Client | undefined
+  position: Position | undefined
+}
+
+/**
+ * One client's join. While it is under way, the room's live messages are held; they follow the history that the join
+ * has asked for. Afterwards it may still guard against messages that are late: in that history, but not yet delivered.
+ */
+export class Join {
+  readonly client: Client
+  readonly #maxBytes: number
+  #held: Held[] | undefined = []
+  #heldBytes = 0
+  #through: Position | undefined
+
+  constructor(client: Client, maxBytes: number) {
+    this.client = client
+    this.#maxBytes = maxBytes
+  }
+
+  /** Whether more came than is held for one join; it then cannot be completed. */
+  get isOverfull(): boolean {
+    return this.#heldBytes > this.#maxBytes
+  }
+
+  /** Whether nothing is left to guard against. */
+  get isOver(): boolean {
+    return this.#held === undefined && this.#through === undefined
+  }
+
+  /** Takes a live message; returns whether the client should have it now. */
+  admits(frame: Buffer, exclude: Client | undefined, position: Position | undefined): boolean {
+    if (this.#held !== undefined) {
+      this.#heldBytes += frame.length
+      if (!this.isOverfull) this.#held.push({ frame, exclude, position })
+      return false
+    }
+    const isLate = this.#isReplayed(position)
+    if (!isLate) this.#through = undefined
+    return !isLate
+  }
+
+  /**
+   * The history up to `through` has been sent. Returns the held frames that come after it; from now on live messages
+   * go to the client, late ones excepted. `delivered` is the newest message that this node has seen.
+   */
+  complete(through: Position | undefined, delivered: Position | undefined): Buffer[] {
+    this.#through = through
+    const held = this.#held ?? []
+    this.#held = undefined
+    const frames = held.filter(
+      ({ exclude, position }) => exclude !== this.client && !this.#isReplayed(position),
+    )
+    const hasSeenAll =
+      delivered?.epoch === through?.epoch && (delivered?.offset ?? 0) >= (through?.offset ?? 0)
+    if (hasSeenAll || frames.length > 0) this.#through = undefined
+    return frames.map(({ frame }) => frame)
+  }
+
+  #isReplayed(position: Position | undefined): boolean {
+    const through = this.#through
+    return through !== undefined && position?.epoch === through.epoch && position.offset <= through.offset
+  }
+}
+
+/** The joins of this node that are under way or still on guard, by room. Most rooms have none. */
+export class Joins {
+  readonly #byRoom = new Map<string, Map<Client, Join>>()
+
+  begin(client: Client, room: string, maxBytes: number): Join {
+    const join = new Join(client, maxBytes)
+    const joins = this.#byRoom.get(room)
+    if (joins === undefined) this.#byRoom.set(room, new Map([[client, join]]))
+    else joins.set(client, join)
+    return join
+  }
+
+  has(room: string): boolean {
+    return this.#byRoom.has(room)
+  }
+
+  in(room: string): ReadonlyMap<Client, Join> | undefined {
+    return this.#byRoom.get(room)
+  }
+
+  end(client: Client, room: string): void {
+    const joins = this.#byRoom.get(room)
+    joins?.delete(client)
+    if (joins?.size === 0) this.#byRoom.delete(room)
+  }
+}
