@@ -1,0 +1,76 @@
+// The example chat page in a real browser against a real server.
+import { readFileSync } from 'node:fs'
+import type { BrowserContext, Page } from 'playwright-core'
+import t from 'tap'
+import { openBrowser, servePage } from '../support/browser.ts'
+import { connect } from '../support/client.ts'
+import { startServer } from '../support/server.ts'
+import { tokenFor } from '../support/token.ts'
+
+const html = readFileSync('examples/chat.html', 'utf8')
+
+t.test(
+  'pages join a room, talk to each other and to other clients, and see why they are closed',
+  async (t) => {
+    const server = await startServer()
+    t.teardown(() => server.stop())
+    const browser = await openBrowser(t)
+    const address = await servePage(t, html)
+
+    const enter = async (context: BrowserContext, token: string): Promise<Page> => {
+      const page = await context.newPage()
+      await page.goto(address)
+      await page.getByLabel('URL').fill(`ws://127.0.0.1:${server.port}/ws?token=${token}`)
+      await page.getByRole('button', { name: 'Join' }).click()
+      return page
+    }
+    const shows = (page: Page, text: string) => page.locator('li', { hasText: text }).waitFor()
+    const stateIs = (page: Page, text: string) => page.locator('#state', { hasText: text }).waitFor()
+
+    const ada = await enter(await browser.newContext(), tokenFor('ada'))
+    const bob = await enter(await browser.newContext(), tokenFor('bob'))
+    await Promise.all([stateIs(ada, 'in general'), stateIs(bob, 'in general')])
+
+    await ada.getByLabel('message').fill('Hello, <b>Bob</b> 👋')
+    await ada.getByRole('button', { name: 'Send' }).click()
+    await Promise.all([shows(ada, 'ada: Hello, <b>Bob</b> 👋'), shows(bob, 'ada: Hello, <b>Bob</b> 👋')])
+    t.pass('a message reaches the other page, and the own one that asked for an echo')
+
+    const client = await connect(server, 'cleo')
+    await client.join('general')
+    client.say('general', 'from a program')
+    await Promise.all([shows(ada, 'cleo: from a program'), shows(bob, 'cleo: from a program')])
+    await bob.getByLabel('message').fill('to a program')
+    await bob.getByRole('button', { name: 'Send' }).click()
+    const { from } = await client.next((envelope) => envelope.content === 'to a program')
+    t.match(from, { user: 'bob' }, 'pages and other clients share rooms')
+
+    const stranger = await enter(await browser.newContext(), 'no.valid.token')
+    await stateIs(stranger, '(1006)')
+    t.pass('a refused upgrade is 1006 to a page')
+
+    server.signal('SIGTERM')
+    await Promise.all([stateIs(ada, '(1001)'), stateIs(bob, '(1001)')])
+    t.equal((await server.exited()).code, 0, 'the server has ended; the pages saw 1001')
+  },
+)
+
+t.test(
+  'a page of an origin that is not allowed is refused, and one of an allowed origin is not',
+  async (t) => {
+    const browser = await openBrowser(t)
+    const page = await browser.newPage()
+    const [mine, other] = [await servePage(t, html), await servePage(t, html)]
+    const server = await startServer({ ALLOWED_ORIGINS: new URL(mine).origin })
+    t.teardown(() => server.stop())
+    const stateAt = async (address: string, text: string) => {
+      await page.goto(address)
+      await page.getByLabel('URL').fill(`ws://127.0.0.1:${server.port}/ws?token=${tokenFor('ada')}`)
+      await page.getByRole('button', { name: 'Join' }).click()
+      await page.locator('#state', { hasText: text }).waitFor()
+    }
+    await stateAt(mine, 'in general')
+    await stateAt(other, '(1006)')
+    t.equal((await server.log('the refusal is logged', (line) => line.status === 403)).path, '/ws')
+  },
+)
