@@ -1,0 +1,191 @@
+// What the README tells its readers to run, run: with the server as it starts without any settings.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type NetConnectOpts } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { openBrowser, servePage } from '../support/browser.ts'
+import { connect } from '../support/client.ts'
+import { startProgram } from '../support/program.ts'
+import { RawSocket } from '../support/raw-socket.ts'
+import { readmeBlock } from '../support/readme.ts'
+import { startServer } from '../support/server.ts'
+import { SECRET, tokenFor } from '../support/token.ts'
+import { pollUntil } from '../support/until.ts'
+
+const PRINTED_URL = /^ *(ws:\/\/127\.0\.0\.1:\d+\/ws\?token=\S+)$/
+const folder = mkdtempSync(join(tmpdir(), 'roomcast-readme-'))
+t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+
+/** A server without settings, and what it prints for a first start. */
+async function firstStart(t: Test) {
+  const server = await startServer({ JWT_SECRET: '' })
+  t.teardown(() => server.stop())
+  const find = (pattern: RegExp) => server.stdout.map((line) => pattern.exec(line)?.[1]).find(Boolean)
+  const url = await pollUntil('the URL is printed', () => find(PRINTED_URL))
+  const wscat = await pollUntil('the wscat line is printed', () => find(/^ *(npx -y wscat .*)$/))
+  const envelopes = server.stdout.map((line) => line.trim()).filter((line) => line.startsWith('{"type"'))
+  return { server, url, wscat, envelopes }
+}
+
+t.test('the printed wscat line, and the envelopes below it, talk between two terminals', async (t) => {
+  const { url, wscat, envelopes } = await firstStart(t)
+  const shown = readmeBlock('', 'npx -y wscat').trim()
+  t.equal(wscat, shown.replace(/ws:[^']*/, url), 'the README shows the line that is printed')
+  t.strictSame(readmeBlock('json', '"type":"join"').trim().split('\n'), envelopes, 'and the same envelopes')
+
+  const open = async () => {
+    const terminal = startProgram(t, 'bash', ['-c', wscat])
+    const ended = () => terminal.code !== undefined || undefined
+    await terminal.until(
+      'wscat is welcomed',
+      () => /"type":"welcome"/.test(terminal.stdout) || ended(),
+      60_000,
+    )
+    return terminal
+  }
+  const one = await open()
+  if (/ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|E40[34]/.test(one.stderr)) {
+    t.comment('the npm registry does not answer: wscat cannot be run')
+    return
+  }
+  const other = await open()
+  const [join, message] = envelopes
+  for (const terminal of [one, other]) {
+    terminal.write(`${join}\n`)
+    await terminal.prints('"type":"joined"')
+  }
+  one.write(`${message}\n`)
+  await other.prints('"content":"Hello, world!"')
+  t.pass('the other terminal shows the message')
+})
+
+t.test('the browser snippet shows its message', async (t) => {
+  const { url } = await firstStart(t)
+  const html = readmeBlock('html', 'new WebSocket').replace('ws://127.0.0.1:8080/ws?token=…', url)
+  t.match(html, url)
+  const browser = await openBrowser(t)
+  const page = await browser.newPage()
+  await page.goto(await servePage(t, `<!doctype html><meta charset="utf-8"><body></body>${html}`))
+  await page.locator('body', { hasText: 'dev: Hello from a page' }).waitFor()
+  t.pass('the page shows the message')
+})
+
+t.test('the Python snippet prints its message', async (t) => {
+  const { url } = await firstStart(t)
+  const path = join(folder, 'hello.py')
+  writeFileSync(path, readmeBlock('python', 'asyncio.run'))
+  const python = startProgram(t, '/usr/bin/python3', ['-u', path, url])
+  await python.prints("'content': 'Hello from Python', 'from': {'client': ")
+  t.equal(python.stderr, '')
+})
+
+t.test('the example in Python prints messages, and comes back after a restart of the server', async (t) => {
+  const server = await startServer()
+  t.teardown(() => server.stop())
+  const token = tokenFor('py')
+  const url = `ws://127.0.0.1:${server.port}/ws?token=${token}`
+  const python = startProgram(t, '/usr/bin/python3', ['examples/client.py', url, 'news'])
+  await python.prints('joined news')
+  const client = await connect(server, 'ada')
+  await client.join('news')
+  client.say('news', 'before')
+  await python.prints('ada: before')
+  await client.close()
+  await server.stop()
+
+  const again = await startServer({ PORT: String(server.port) })
+  t.teardown(() => again.stop())
+  await python.until('it joins again', () => python.stdout.split('joined news').length === 3 || undefined)
+  const late = await connect(again, 'bob')
+  await late.join('news')
+  late.say('news', 'after')
+  await python.prints('bob: after')
+  t.equal(python.code, undefined, 'it goes on')
+  await late.close()
+})
+
+t.test('the signing snippet makes a token that the server takes, for the user that it names', async (t) => {
+  const server = await startServer()
+  t.teardown(() => server.stop())
+  const path = join(folder, 'sign.mjs')
+  writeFileSync(path, readmeBlock('js', 'createHmac'))
+  const signer = startProgram(t, process.execPath, [path], { env: { JWT_SECRET: SECRET } })
+  t.equal(await signer.exited(), 0, signer.stderr)
+  const client = await connect(server, '', {}, { token: signer.stdout.trim() })
+  t.match(client.welcome, { user: 'ada', expiresAt: Number })
+  await client.close()
+})
+
+t.test(
+  'a locked-down server allows what the claim `can` of the README names, and nothing else',
+  async (t) => {
+    t.match(readmeBlock('sh', 'DEFAULT_CAN'), "DEFAULT_CAN='{}'")
+    const server = await startServer({ DEFAULT_CAN: '{}' })
+    t.teardown(() => server.stop())
+    const { sub, can } = JSON.parse(readmeBlock('json', '"can"')) as { sub: string; can: object }
+    const ada = await connect(server, sub, { can })
+    const tries = async (type: string, room?: string) => {
+      const { type: answer, code } = await ada.request({
+        type,
+        ...(room && { room }),
+        ...(type === 'message' && { content: 1 }),
+      })
+      return code ?? answer
+    }
+    for (const room of ['lobby', 'team-7.', 'team-7.news', 'user.ada'])
+      t.equal(await tries('join', room), 'joined', room)
+    for (const room of ['lobby2', 'team-8.news', 'user.bob', 'user.$user'])
+      t.equal(await tries('join', room), 'forbidden', room)
+    t.equal(await tries('message', 'team-7.news'), 'ack')
+    t.equal(await tries('message', 'lobby'), 'forbidden')
+    t.equal(await tries('message'), 'forbidden', 'no broadcast')
+    const nobody = await connect(server, 'nobody')
+    t.match(await nobody.request({ type: 'join', room: 'lobby' }), { code: 'forbidden' })
+    await Promise.all([ada.close(), nobody.close()])
+  },
+)
+
+t.test('behind the nginx of the README, clients connect and each counts by its own address', async (t) => {
+  const server = await startServer({
+    TRUST_PROXY: '127.0.0.1',
+    CONNECT_RATE_MAX: '1',
+    CONNECT_RATE_WINDOW_MS: '60000',
+  })
+  t.teardown(() => server.stop())
+  const port = await freePort()
+  const block = readmeBlock('nginx', 'proxy_pass')
+    .replace('listen 80;', `listen 127.0.0.1:${port};`)
+    .replace('127.0.0.1:8080', `127.0.0.1:${server.port}`)
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${name};`,
+  )
+  const config = `daemon off; pid nginx.pid; error_log stderr notice; events {} http { ${temporary.join(' ')}\n${block} }`
+  writeFileSync(join(folder, 'nginx.conf'), config)
+  const nginx = startProgram(t, 'nginx', ['-p', folder, '-c', 'nginx.conf', '-e', 'stderr'], {
+    env: { PATH: `${process.env.PATH}:/usr/sbin` },
+  })
+  await nginx.until('nginx has a worker', () => nginx.stderr.includes('start worker process') || undefined)
+
+  const upgrade = (localAddress: string) =>
+    RawSocket.upgrade({ host: '127.0.0.1', port }, `/ws?token=${tokenFor('ada')}`, {
+      tcp: { localAddress } as Partial<NetConnectOpts>,
+      // What a client says of itself does not count.
+      lines: [`X-Forwarded-For: 10.0.0.${Math.ceil(Math.random() * 250)}`],
+    })
+  const sockets = [await upgrade('127.0.0.1'), await upgrade('127.0.0.2'), await upgrade('127.0.0.1')]
+  t.strictSame(
+    sockets.map(({ response }) => response?.status),
+    [101, 101, 429],
+  )
+  t.match(sockets[2]?.response?.headers, { 'retry-after': /^\d+$/ })
+  for (const socket of sockets) socket.destroy()
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,164 @@
+// The packed tarball in a blank app, as another project would install it.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import { Client } from '../support/client.ts'
+import { startProgram } from '../support/program.ts'
+import { RawSocket } from '../support/raw-socket.ts'
+import { readmeBlock } from '../support/readme.ts'
+import { SECRET, tokenFor } from '../support/token.ts'
+
+interface Host {
+  port: number
+  stop(): Promise<number | null>
+}
+
+const { version, dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+const app = mkdtempSync(join(tmpdir(), 'roomcast-app-'))
+t.teardown(() => rmSync(app, { recursive: true, force: true }))
+
+// --ignore-scripts: prepack would build anew while other tests run what is built.
+npm('.', 'pack', '--ignore-scripts', '--pack-destination', app)
+writeFileSync(join(app, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+npm(
+  app,
+  ...['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'],
+  `./roomcast-${version}.tgz`,
+  ...['fastify', '@fastify/jwt', '@fastify/rate-limit'].map((name) => `${name}@${dependencies[name]}`),
+  `@types/node@${devDependencies['@types/node']}`,
+)
+
+function npm(cwd: string, ...args: string[]): void {
+  execFileSync('npm', args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+/** Runs `code` as the app; it listens on a free port and says so in Fastify's own log. */
+async function startHost(t: Test, name: string, code: string): Promise<Host> {
+  writeFileSync(join(app, name), code)
+  const program = startProgram(t, process.execPath, [name], {
+    cwd: app,
+    env: { PORT: '0', JWT_SECRET: SECRET },
+  })
+  const port = await program.until(
+    'the app listens',
+    () => /listening at http:\/\/[^"]*:(\d+)/.exec(program.stdout)?.[1],
+  )
+  return {
+    port: Number(port),
+    stop: () => {
+      program.signal('SIGTERM')
+      return program.exited()
+    },
+  }
+}
+
+async function connect({ port }: Host, path: string, sub: string): Promise<Client> {
+  const socket = await RawSocket.upgrade(
+    { host: '127.0.0.1', port },
+    `${path}?token=${tokenFor(sub, { can: { join: ['*'] } })}`,
+    { record: false },
+  )
+  return new Client(socket)
+}
+
+function post({ port }: Host, path: string, body: unknown): Promise<Response> {
+  return fetch(`http://127.0.0.1:${port}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+t.test('the app of the README publishes to a room from a route of its own', async (t) => {
+  const host = await startHost(t, 'readme.mjs', readmeBlock('js', 'app.register(roomcast'))
+  const client = await connect(host, '/realtime/ws', 'ada')
+  await client.join('news')
+  const response = await post(host, '/news', { title: 'It works' })
+  t.match([response.status, await response.json()], [200, { scope: 'cluster' }])
+  const message = await client.next('message')
+  t.match(message, { room: 'news', content: { title: 'It works' }, from: { user: 'server' }, at: Number })
+  await client.close()
+})
+
+t.test('the example app names the user, counts the listeners, and drains on SIGTERM', async (t) => {
+  const host = await startHost(t, 'example.mjs', readFileSync('examples/embedded.mjs', 'utf8'))
+  const client = await connect(host, '/realtime/ws', 'ada')
+  await client.join('news')
+  const response = await post(host, '/news', ['one', 2])
+  t.match(await response.json(), { published: true, scope: 'cluster', listeners: 1 })
+  t.match(await client.next('message'), { content: ['one', 2], from: { user: 'editor' } })
+  const code = host.stop()
+  t.match(await client.next('closing'), { reconnectInMs: Number })
+  t.equal((await client.closed()).code, 1001)
+  client.socket.destroy()
+  t.equal(await code, 0)
+})
+
+const hostWithItsOwn = `
+import jwt from '@fastify/jwt'
+import rateLimit from '@fastify/rate-limit'
+import Fastify from 'fastify'
+import roomcast from 'roomcast'
+
+const app = Fastify({ logger: true })
+app.setErrorHandler((error, request, reply) => reply.code(error.statusCode ?? 500).send({ host: error.message }))
+app.setNotFoundHandler((request, reply) => reply.code(404).send({ host: 'nothing' }))
+app.decorate('authenticate', (request) => request.jwtVerify())
+await app.register(jwt, { secret: 'the secret of the host, which is another one' })
+await app.register(rateLimit, { global: false })
+await app.register(roomcast, { jwtSecret: [process.env.JWT_SECRET, 'a second secret that roomcast takes as well'] })
+app.get('/token', async () => app.jwt.sign({ sub: 'of the host' }))
+app.get('/me', { preValidation: app.authenticate }, async (request) => request.user)
+app.get('/boom', async () => { throw new Error('boom') })
+app.get('/rare', { config: { rateLimit: { max: 1 } } }, async () => 'ok')
+await app.listen({ port: 0 })
+`
+
+t.test('a host keeps its own error handler, 404, rate limit and tokens', async (t) => {
+  const host = await startHost(t, 'own.mjs', hostWithItsOwn)
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`http://127.0.0.1:${host.port}${path}`, { headers })
+    return { status: response.status, text: await response.text() }
+  }
+  t.strictSame(await get('/boom'), { status: 500, text: '{"host":"boom"}' })
+  t.strictSame(await get('/nowhere'), { status: 404, text: '{"host":"nothing"}' })
+  t.strictSame(await get('/rare'), { status: 200, text: 'ok' })
+  t.match(await get('/rare'), { status: 429, text: '{"host":' })
+  const { text: token } = await get('/token')
+  t.match(await get('/me', { authorization: `Bearer ${token}` }), { status: 200, text: 'of the host' })
+  t.match(await get('/me', { authorization: `Bearer ${tokenFor('ada')}` }), { status: 401 })
+
+  t.match(await get('/health'), { status: 200, text: '"status":"healthy"' })
+  t.match(await get('/ws'), { status: 426, text: '"error":"bad_upgrade"' })
+  const stranger = await RawSocket.upgrade({ host: '127.0.0.1', port: host.port }, `/ws?token=${token}`)
+  t.match(stranger.response, { status: 401 }, "the host's tokens are not roomcast's")
+  stranger.destroy()
+  const client = await connect(host, '/ws', 'ada')
+  await client.join('general')
+  await client.close()
+})
+
+const untyped = {
+  todo: "src/app.ts must bring plugins/hub.ts into its d.ts: export type {} from '../plugins/hub.ts'",
+}
+t.test('an app in TypeScript sees the types of the plugin and of app.hub', untyped, async (t) => {
+  const code = readmeBlock('js', 'app.register(roomcast').replace(
+    'process.env.JWT_SECRET',
+    'process.env.JWT_SECRET!',
+  )
+  writeFileSync(join(app, 'app.ts'), code)
+  const options = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, types: ['node'] }
+  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['app.ts'] }))
+  const tsc = startProgram(t, process.execPath, [resolve('node_modules/typescript/bin/tsc')], { cwd: app })
+  t.equal(await tsc.exited(60_000), 0, tsc.stdout)
+})
+
+const noShebang = { todo: 'src/server.ts must begin with #!/usr/bin/env node' }
+t.test('the command roomcast starts the server', noShebang, async (t) => {
+  const server = startProgram(t, join(app, 'node_modules/.bin/roomcast'), [], { env: { PORT: '0' } })
+  await server.prints('"msg":"listening"')
+  server.signal('SIGTERM')
+  t.equal(await server.exited(), 0)
+})
