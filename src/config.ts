@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { canClaim } from './auth/permissions.ts'
+import { parseRedisUrl } from './bridge/redis-url.ts'
 
 // Values come as text from the environment, or as themselves from an embedding app.
 
@@ -171,6 +172,27 @@ export const settings = z
     historyMaxBytes: integer(1024, 1024 * 1024 * 1024)
       .default(1_048_576)
       .describe('Bytes that a room keeps at most, however few messages that are.'),
+
+    redisUrl: z
+      .string()
+      .refine((url) => parseRedisUrl(url) !== undefined, {
+        error:
+          'must be redis://host:port, rediss://…, redis+sentinel://host:port,…/name or redis+cluster://host:port,…',
+      })
+      .optional()
+      .describe(
+        'Redis, for more than one node: `redis://[user:password@]host:port`, `rediss://…`, `redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`. Unset: the in-memory bridge.',
+      ),
+    redisPrefix: z
+      .string()
+      .regex(/^[\w.:-]{1,64}$/, 'must be letters, digits and . _ : -')
+      .default('roomcast:')
+      .describe(
+        'Begins the names of all keys and channels. Deployments that share a Redis need different ones: channels do not know database numbers.',
+      ),
+    bridgeTimeoutMs: integer(100, MINUTE_MS)
+      .default(2000)
+      .describe('How long a join waits for Redis; then it holds on this node only and says so.'),
 
     drainMs: integer(0, HOUR_MS)
       .default(0)

@@ -84,6 +84,8 @@ export interface BridgeHost {
 export interface Bridge {
   /** Must be called once, before anything else. Does not wait for a connection. */
   start(host: BridgeHost): void
+  /** Resolves when the bridge reaches the other nodes, or after `ms`. Never rejects. */
+  whenUp(ms: number): Promise<void>
   /** Resolves when the bridge has taken the message; calls of one caller keep their order. Never rejects. */
   publish(publication: Publication): Promise<Published>
   /**

@@ -41,6 +41,8 @@ export class MemoryBridge implements Bridge {
     this.#host = host
   }
 
+  async whenUp(): Promise<void> {}
+
   async publish({ room, head, exclude, once }: Publication): Promise<Published> {
     const key = once === undefined ? undefined : JSON.stringify([room ?? null, once.user, once.key])
     const earlier = key === undefined ? undefined : this.#keys.get(key)

@@ -1,0 +1,105 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { Script } from './redis-scripts.ts'
+import type { RedisTarget } from './redis-url.ts'
+
+/** How a connection attempt, of TCP alone, is bounded. */
+const CONNECT_TIMEOUT_MS = 1500
+
+/**
+ * One attempt at a connection, without any will of its own: nothing is queued, retried or subscribed again behind our
+ * back. A lost one stays lost; redis-link.ts makes the next.
+ */
+export class RedisClient {
+  readonly isCluster: boolean
+  readonly #driver: Redis | Cluster
+  /** Resolves, with the reason, when the connection is lost. */
+  readonly lost: Promise<Error>
+
+  constructor(target: RedisTarget, connectionName: string) {
+    this.isCluster = target.kind === 'cluster'
+    this.#driver = createDriver(target, connectionName)
+    let lastError = new Error('connection closed')
+    this.lost = new Promise((resolve) => {
+      this.#driver.on('error', (error: Error) => {
+        lastError = error
+      })
+      this.#driver.on('end', () => resolve(lastError))
+    })
+  }
+
+  /** Rejects when there is no connection to be had. */
+  async connect(): Promise<void> {
+    try {
+      await this.#driver.connect()
+    } catch (error) {
+      // ioredis only says that it is closed; why came as an event.
+      throw (error as Error).message === 'Connection is closed.' ? await this.lost : error
+    }
+  }
+
+  async load(scripts: readonly Script[]): Promise<void> {
+    const masters = this.#driver instanceof Cluster ? this.#driver.nodes('master') : [this.#driver]
+    await Promise.all(masters.flatMap((master) => scripts.map(({ lua }) => master.script('LOAD', lua))))
+  }
+
+  run(script: Script, keys: string[], args: (string | number | Buffer)[]): Promise<unknown> {
+    return this.#driver.evalsha(script.sha, script.keys, ...keys, ...args)
+  }
+
+  /** The same with a reply of buffers. */
+  runForBuffers(script: Script, keys: string[], args: (string | number | Buffer)[]): Promise<unknown> {
+    return this.#driver.callBuffer('EVALSHA', script.sha, script.keys, ...keys, ...args)
+  }
+
+  async ping(): Promise<void> {
+    await this.#driver.ping()
+  }
+
+  /** Calls `listener` with each message of the subscribed channels. */
+  onMessage(listener: (channel: Buffer, payload: Buffer) => void): void {
+    this.#driver.on(this.isCluster ? 'smessageBuffer' : 'messageBuffer', listener)
+  }
+
+  /** On Redis Cluster a call takes channels of one slot only. */
+  async subscribe(channels: string[]): Promise<void> {
+    if (this.isCluster) await Promise.all(channels.map((channel) => this.#driver.ssubscribe(channel)))
+    else await this.#driver.subscribe(...channels)
+  }
+
+  async unsubscribe(channels: string[]): Promise<void> {
+    if (this.isCluster) await Promise.all(channels.map((channel) => this.#driver.sunsubscribe(channel)))
+    else await this.#driver.unsubscribe(...channels)
+  }
+
+  /** Ends the connection, at once and for good. */
+  disconnect(): void {
+    this.#driver.disconnect(false)
+  }
+}
+
+function createDriver(target: RedisTarget, connectionName: string): Redis | Cluster {
+  const options = {
+    connectionName,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: null,
+  } satisfies RedisOptions
+  if (target.kind === 'single') return new Redis(target.url, options)
+  if (target.kind === 'sentinel') {
+    const { sentinels, name } = target
+    return new Redis({ ...options, ...target.login, sentinels, name, sentinelRetryStrategy: () => null })
+  }
+  const { retryStrategy: _none, enableOfflineQueue: _off, lazyConnect: _lazy, ...nodeOptions } = options
+  return new Cluster(target.nodes, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    shardedSubscribers: true,
+    clusterRetryStrategy: null,
+    slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+    redisOptions: { ...nodeOptions, ...target.login },
+  })
+}

@@ -1,0 +1,99 @@
+import type { Publication, Published } from './bridge.ts'
+
+/** A publish of this node that Redis has, or may have, but that is not done with. */
+export interface Flight {
+  readonly sequence: number
+  readonly publication: Publication
+  readonly bytes: number
+  readonly sentAtMs: number
+  readonly resolve: (published: Published) => void
+  /** Whether Redis has answered. */
+  hasAnswer: boolean
+  /** Whether this node's members have it: it came back, was delivered locally, or nobody here waits for it. */
+  isDelivered: boolean
+}
+
+/** How long a publish that was delivered locally is remembered, in case it comes back after all. */
+const REMEMBERED_MS = 60_000
+
+/**
+ * This node's publishes on their way through Redis. Each is done when Redis has answered and it has come back; if
+ * Redis fails in between it is delivered locally, once.
+ */
+export class Flights {
+  readonly #flights = new Map<number, Flight>()
+  /** Publishes that were delivered locally and must not be again, by sequence; oldest first. */
+  readonly #local = new Map<number, number>()
+  #sequence = 0
+  #bytes = 0
+
+  /** Bytes on their way. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get oldest(): Flight | undefined {
+    for (const flight of this.#flights.values()) if (!flight.hasAnswer) return flight
+    return undefined
+  }
+
+  nextSequence(): number {
+    this.#sequence++
+    return this.#sequence
+  }
+
+  begin(flight: Flight): void {
+    this.#flights.set(flight.sequence, flight)
+    this.#bytes += flight.bytes
+  }
+
+  /** Redis has answered. */
+  answer(flight: Flight, published: Published): void {
+    if (flight.hasAnswer) return
+    flight.hasAnswer = true
+    flight.resolve(published)
+    this.#endIfDone(flight)
+  }
+
+  /** A publish of this node has come back; returns whether the members should get it. */
+  comeBack(sequence: number): boolean {
+    if (this.#local.has(sequence)) return false
+    const flight = this.#flights.get(sequence)
+    // What is not known here was published by somebody who took our id, or long ago: like any other node's.
+    if (flight === undefined) return true
+    if (flight.isDelivered) return false
+    flight.isDelivered = true
+    this.#endIfDone(flight)
+    return true
+  }
+
+  /** Marks a publish as delivered locally; should it come back, it is passed over. */
+  markLocal(sequence: number, nowMs: number): void {
+    this.#local.set(sequence, nowMs)
+    const flight = this.#flights.get(sequence)
+    if (flight === undefined) return
+    flight.isDelivered = true
+    this.#endIfDone(flight)
+  }
+
+  /** Those that this node's members have not got, in the order of their publishing. */
+  undelivered(): Flight[] {
+    return [...this.#flights.values()].filter(({ isDelivered }) => !isDelivered)
+  }
+
+  unanswered(): Flight[] {
+    return [...this.#flights.values()].filter(({ hasAnswer }) => !hasAnswer)
+  }
+
+  sweep(nowMs: number): void {
+    for (const [sequence, atMs] of this.#local) {
+      if (nowMs - atMs < REMEMBERED_MS) break
+      this.#local.delete(sequence)
+    }
+  }
+
+  #endIfDone(flight: Flight): void {
+    if (flight.hasAnswer && flight.isDelivered && this.#flights.delete(flight.sequence))
+      this.#bytes -= flight.bytes
+  }
+}

@@ -1,0 +1,157 @@
+import type { Log } from '../log.ts'
+import type { LinkStatus } from './bridge.ts'
+import { RedisClient } from './redis-client.ts'
+import type { RedisTarget } from './redis-url.ts'
+
+/** One connection's timing. A link that is dead but not closed is noticed within PROBE_INTERVAL + PROBE_TIMEOUT. */
+const CONNECT_TIMEOUT_MS = 4000
+const PROBE_INTERVAL_MS = 1000
+const PROBE_TIMEOUT_MS = 2000
+/** Between attempts; the cap keeps the return within seconds of Redis's own. */
+const RETRY_MIN_MS = 100
+const RETRY_MAX_MS = 1000
+
+export interface RedisLinkOptions {
+  name: 'publisher' | 'subscriber'
+  target: RedisTarget
+  log: Log
+  /** Makes a new connection ready for use; a rejection gives the connection up. */
+  prepare(client: RedisClient): Promise<void>
+  /** Asks the server for a sign of life; a rejection, or none in time, gives the connection up. */
+  probe(client: RedisClient): Promise<void>
+  onUp(): void
+  onDown(): void
+}
+
+/** Keeps one connection to Redis up: connects, prepares, probes it with a deadline, and begins anew when it is lost. */
+export class RedisLink {
+  readonly #options: RedisLinkOptions
+  #client: RedisClient | undefined
+  #status: LinkStatus = { state: 'down', reason: 'connecting' }
+  #isClosed = false
+  #giveUp: ((error: Error) => void) | undefined
+  #wake: (() => void) | undefined
+  #running: Promise<void> | undefined
+
+  constructor(options: RedisLinkOptions) {
+    this.#options = options
+  }
+
+  get status(): LinkStatus {
+    return this.#status
+  }
+
+  get isUp(): boolean {
+    return this.#status.state === 'up'
+  }
+
+  /** The connection in use; undefined while the link is down. */
+  get client(): RedisClient | undefined {
+    return this.isUp ? this.#client : undefined
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  /** Gives the present connection up, for a reason that only its user can see. */
+  restart(reason: string): void {
+    this.#giveUp?.(new Error(reason))
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#wake?.()
+    this.#giveUp?.(new Error('closed'))
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0
+    while (!this.#isClosed) {
+      const client = new RedisClient(this.#options.target, `roomcast-${this.#options.name}`)
+      this.#client = client
+      try {
+        await this.#use(client, () => {
+          failures = 0
+        })
+      } catch (error) {
+        this.#becomeDown(error as Error)
+      }
+      client.disconnect()
+      if (!this.#isClosed) await this.#sleep(Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** failures++))
+    }
+  }
+
+  /** Always rejects in the end, with the reason. */
+  async #use(client: RedisClient, onUp: () => void): Promise<never> {
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      this.#giveUp = reject
+      void client.lost.then(reject)
+    })
+    const ready = client.connect().then(() => this.#options.prepare(client))
+    await within(CONNECT_TIMEOUT_MS, Promise.race([ready, givenUp]), 'no connection in time')
+    this.#becomeUp()
+    onUp()
+    for (;;) {
+      await Promise.race([this.#sleep(PROBE_INTERVAL_MS), givenUp])
+      await within(
+        PROBE_TIMEOUT_MS,
+        Promise.race([this.#options.probe(client), givenUp]),
+        'no answer in time',
+      )
+    }
+  }
+
+  #becomeUp(): void {
+    this.#status = { state: 'up' }
+    this.#options.log.info({ link: this.#options.name }, 'redis is up')
+    this.#options.onUp()
+  }
+
+  #becomeDown(error: Error): void {
+    const reason = describe(error)
+    const wasUp = this.isUp
+    const isNew = wasUp || reason !== this.#status.reason
+    this.#status = { state: 'down', reason }
+    if (isNew && !this.#isClosed)
+      this.#options.log.warn({ link: this.#options.name, reason }, 'redis is down')
+    if (wasUp) this.#options.onDown()
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+/** Rejects with `message` when `promise` has not settled in time; a later rejection of it is no longer anybody's. */
+export function within<T>(ms: number, promise: Promise<T>, message: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(message)), ms)
+    promise.then(
+      (value) => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (error) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
+}
+
+/** A reason for people: Redis's own error code or the system's, never an address, a user or a password. */
+function describe(error: Error): string {
+  const { code } = error as NodeJS.ErrnoException
+  if (code !== undefined) return code
+  const replyCode = /^[A-Z]{3,}\b/.exec(error.message)?.[0]
+  if (replyCode !== undefined) return replyCode
+  return /^[a-z ]{3,40}$/i.test(error.message) ? error.message : 'connection failed'
+}

@@ -1,0 +1,336 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { Bridge, BridgeHost, Delivery, HistoryLimits, Publication } from '../../src/bridge/bridge.ts'
+import { messageHead } from '../../src/protocol/codec.ts'
+import { pollUntil } from './until.ts'
+
+/** A node in miniature: a bridge and what it has delivered. */
+export class TestNode implements BridgeHost {
+  readonly node = randomUUID().slice(0, 12)
+  readonly bridge: Bridge
+  readonly delivered: Delivery[] = []
+  clients = 0
+
+  constructor(bridge: Bridge) {
+    this.bridge = bridge
+    bridge.start(this)
+  }
+
+  deliver(delivery: Delivery): void {
+    this.delivered.push(delivery)
+  }
+
+  countClients(): number {
+    return this.clients
+  }
+
+  /** The contents of a room's deliveries so far, in order. */
+  contents(room: string | undefined): unknown[] {
+    return this.delivered
+      .filter((one) => one.room === room)
+      .map(({ text }) => JSON.parse(String(text)).content)
+  }
+
+  publish(room: string | undefined, content: unknown, more: Partial<Publication> = {}) {
+    const head = messageHead(room, JSON.stringify(content), { client: 'c', user: 'u' }, 1)
+    return this.bridge.publish({ room, head, exclude: undefined, once: undefined, ...more })
+  }
+
+  /** Resolves when the room's deliveries are these. */
+  async hears(room: string | undefined, contents: unknown[]): Promise<void> {
+    const expected = JSON.stringify(contents)
+    await pollUntil(
+      `${expected} in ${room}`,
+      () => JSON.stringify(this.contents(room)) === expected || undefined,
+    )
+  }
+}
+
+export interface ContractOptions {
+  /** Makes the nodes' bridges, all of one cluster; a memory bridge has one node only. */
+  nodes: number
+  create(limits: HistoryLimits): Bridge
+}
+
+const limits: HistoryLimits = { historySize: 5, historyTtlMs: 60_000, historyMaxBytes: 100_000 }
+
+/** What every bridge does alike (PROTOCOL.md); each implementation runs it in a few lines. */
+export function bridgeContract(name: string, { nodes, create }: ContractOptions): void {
+  const setUp = async (t: Test, some: Partial<HistoryLimits> = {}) => {
+    const all = Array.from({ length: nodes }, () => new TestNode(create({ ...limits, ...some })))
+    t.teardown(() => Promise.all(all.map(({ bridge }) => bridge.close())))
+    await Promise.all(all.map(({ bridge }) => bridge.whenUp(5000)))
+    return { all, first: all[0] as TestNode, last: all.at(-1) as TestNode, room: `room ${randomUUID()}` }
+  }
+
+  t.test(`${name}: a message reaches every node that has subscribed, once and in order`, async (t) => {
+    const { all, first, last, room } = await setUp(t)
+    for (const node of all) t.equal(await node.bridge.subscribe(room), 'cluster')
+    const published = await Promise.all([1, 2, 3].map((n) => first.publish(room, n, { exclude: 'c' })))
+    t.match(published, [
+      { scope: 'cluster', offset: 1 },
+      { scope: 'cluster', offset: 2 },
+      { scope: 'cluster', offset: 3 },
+    ])
+    t.match(await last.publish(room, 4), { scope: 'cluster', offset: 4 })
+    for (const node of all) {
+      await node.hears(room, [1, 2, 3, 4])
+      const [one] = node.delivered
+      t.match(one, { exclude: 'c', position: { offset: 1 } })
+      t.match(JSON.parse(String(one?.text)), {
+        type: 'message',
+        room,
+        content: 1,
+        offset: 1,
+        from: { user: 'u' },
+      })
+    }
+  })
+
+  t.test(`${name}: every node sees one order, whoever publishes`, async (t) => {
+    const { all, first, room } = await setUp(t, { historySize: 1000 })
+    for (const node of all) await node.bridge.subscribe(room)
+    await Promise.all(
+      all.flatMap((node, i) => Array.from({ length: 100 }, (_, n) => node.publish(room, [i, n]))),
+    )
+    for (const node of all) {
+      await pollUntil('all of them', () => node.contents(room).length === nodes * 100 || undefined)
+      t.strictSame(node.contents(room), first.contents(room))
+      for (let i = 0; i < nodes; i++) {
+        const own = (node.contents(room) as [number, number][])
+          .filter(([from]) => from === i)
+          .map(([, n]) => n)
+        t.strictSame(
+          own,
+          Array.from({ length: 100 }, (_, n) => n),
+          'and each publisher its own',
+        )
+      }
+    }
+  })
+
+  t.test(`${name}: a broadcast reaches every node without a subscription, and has no offset`, async (t) => {
+    const { all, first } = await setUp(t)
+    const mark = randomUUID()
+    t.strictSame(await first.publish(undefined, mark), { scope: 'cluster' })
+    for (const node of all) await pollUntil(mark, () => node.contents(undefined).includes(mark) || undefined)
+  })
+
+  t.test(`${name}: rooms do not meet, whatever they are called`, async (t) => {
+    const { first, last } = await setUp(t)
+    const salt = randomUUID()
+    const names = [
+      'x',
+      'x:y',
+      '*',
+      'x*',
+      '?',
+      '[a-z]',
+      '\\',
+      '{x}',
+      '}{',
+      '%2A',
+      ' ',
+      'é',
+      'e\u0301',
+      '__proto__',
+      'all',
+    ]
+    const rooms = names.map((name) => `${name}${name === '*' ? '' : salt}`)
+    for (const room of rooms) await last.bridge.subscribe(room)
+    for (const room of rooms) await first.publish(room, room)
+    for (const room of rooms) await last.hears(room, [room])
+    t.equal(last.delivered.length, rooms.length)
+  })
+
+  t.test(`${name}: content travels byte for byte, and large`, async (t) => {
+    const { first, last, room } = await setUp(t, { historyMaxBytes: 10_000_000 })
+    await last.bridge.subscribe(room)
+    const contents = [
+      '9007199254740993',
+      '1e400',
+      '"\\ud83d"',
+      '"\u2028é\u{1f600}"',
+      '{"a":1,"a":2}',
+      `"${'€'.repeat(170_000)}"`,
+    ]
+    for (const content of contents) {
+      await first.bridge.publish({
+        room,
+        head: messageHead(room, content, { client: 'c', user: 'u' }, 1),
+        exclude: undefined,
+        once: undefined,
+      })
+    }
+    await pollUntil('all of them', () => last.delivered.length === contents.length || undefined)
+    for (const [index, content] of contents.entries()) {
+      t.ok(String(last.delivered[index]?.text).includes(`"content":${content},"from"`))
+    }
+    const { messages } = await last.bridge.replay(room, { since: undefined, limit: 10 })
+    t.strictSame(
+      messages.map(String),
+      last.delivered.slice(1).map(({ text }) => String(text)),
+    )
+  })
+
+  t.test(`${name}: a position is taken up again without a hole, or not at all`, async (t) => {
+    const { first, last, room } = await setUp(t)
+    const { position: start } = await last.bridge.replay(room, { since: undefined, limit: 0 })
+    t.match(start, { offset: 0 })
+    const since = (offset: number) => ({ since: { epoch: start?.epoch ?? '', offset }, limit: 100 })
+    t.match(await last.bridge.replay(room, since(0)), { isComplete: true, messages: [] })
+    for (let n = 1; n <= 5; n++) await first.publish(room, n)
+    const read = async (offset: number) => {
+      const { isComplete, messages, position } = await last.bridge.replay(room, since(offset))
+      t.match(position, { epoch: start?.epoch })
+      return [isComplete, messages.map((text) => JSON.parse(String(text)).content)]
+    }
+    t.strictSame(await read(0), [true, [1, 2, 3, 4, 5]])
+    t.strictSame(await read(3), [true, [4, 5]])
+    t.strictSame(await read(5), [true, []])
+    t.strictSame(await read(6), [false, []], 'from the future')
+    await first.publish(room, 6)
+    t.strictSame(await read(0), [false, []], 'the first one is gone')
+    t.strictSame(await read(1), [true, [2, 3, 4, 5, 6]])
+    const other = await last.bridge.replay(room, { since: { epoch: 'other', offset: 6 }, limit: 9 })
+    t.match(other, { isComplete: false, messages: [], position: { epoch: start?.epoch, offset: 6 } })
+    const limited = await last.bridge.replay(room, {
+      since: { epoch: start?.epoch ?? '', offset: 2 },
+      limit: 2,
+    })
+    t.strictSame(
+      limited.messages.map((text) => JSON.parse(String(text)).content),
+      [3, 4],
+    )
+    t.notOk(limited.isComplete, 'two of four are not all')
+    const newest = await last.bridge.replay(room, { since: undefined, limit: 2 })
+    t.strictSame(
+      newest.messages.map((text) => JSON.parse(String(text)).content),
+      [5, 6],
+    )
+  })
+
+  t.test(`${name}: a room keeps no more bytes than it may`, async (t) => {
+    const { first, room } = await setUp(t, { historyMaxBytes: 1200 })
+    const { position } = await first.bridge.replay(room, { since: undefined, limit: 0 })
+    for (let n = 1; n <= 4; n++) await first.publish(room, 'x'.repeat(400))
+    const all = await first.bridge.replay(room, { since: undefined, limit: 9 })
+    t.equal(all.messages.length, 2)
+    t.equal(all.position?.offset, 4)
+    await first.publish(room, 'x'.repeat(2000))
+    t.match(await first.bridge.replay(room, { since: undefined, limit: 9 }), {
+      messages: [],
+      position: { offset: 5 },
+    })
+    const whole = { epoch: position?.epoch ?? '', offset: 5 }
+    t.match(await first.bridge.replay(room, { since: whole, limit: 9 }), { isComplete: true, messages: [] })
+    await first.publish(room, 'y')
+    t.match(await first.bridge.replay(room, { since: whole, limit: 9 }), {
+      isComplete: true,
+      messages: { length: 1 },
+    })
+  })
+
+  t.test(`${name}: history lapses, its position stays`, async (t) => {
+    const { first, room } = await setUp(t, { historyTtlMs: 100 })
+    const { position } = await first.bridge.replay(room, { since: undefined, limit: 0 })
+    await first.publish(room, 1)
+    await pollUntil('lapse', async () => {
+      const { messages } = await first.bridge.replay(room, { since: undefined, limit: 9 })
+      return messages.length === 0 || undefined
+    })
+    const since = { epoch: position?.epoch ?? '', offset: 0 }
+    t.match(await first.bridge.replay(room, { since, limit: 9 }), {
+      isComplete: false,
+      position: { ...since, offset: 1 },
+    })
+    t.match(await first.bridge.replay(room, { since: { ...since, offset: 1 }, limit: 9 }), {
+      isComplete: true,
+    })
+    t.match(await first.publish(room, 2), { offset: 2 })
+  })
+
+  t.test(`${name}: a size of 0 keeps nothing`, async (t) => {
+    const { first, last, room } = await setUp(t, { historySize: 0 })
+    await last.bridge.subscribe(room)
+    t.strictSame(await first.publish(room, 1), { scope: 'cluster' })
+    await last.hears(room, [1])
+    t.notOk(String(last.delivered[0]?.text).includes('offset'))
+    t.match(await first.bridge.replay(room, { since: undefined, limit: 9 }), {
+      position: undefined,
+      messages: [],
+    })
+  })
+
+  t.test(`${name}: a key publishes once for its user and room`, async (t) => {
+    const { first, last, room } = await setUp(t)
+    await last.bridge.subscribe(room)
+    const once = { user: 'u', key: 'k' }
+    t.strictSame(await first.publish(room, 1, { once }), { scope: 'cluster', offset: 1 })
+    t.strictSame(await last.publish(room, 'repeat', { once }), {
+      scope: 'cluster',
+      offset: 1,
+      duplicate: true,
+    })
+    t.strictSame(await first.publish(room, 2, { once: { user: 'v', key: 'k' } }), {
+      scope: 'cluster',
+      offset: 2,
+    })
+    const other = `${room}!`
+    t.strictSame(await first.publish(other, 3, { once }), { scope: 'cluster', offset: 1 })
+    t.strictSame(await first.publish(room, 4, { once: { user: 'u', key: 'other' } }), {
+      scope: 'cluster',
+      offset: 3,
+    })
+    await last.hears(room, [1, 2, 4])
+    const broadcast = { user: randomUUID(), key: 'k' }
+    t.strictSame(await first.publish(undefined, 1, { once: broadcast }), { scope: 'cluster' })
+    t.strictSame(await first.publish(undefined, 1, { once: broadcast }), {
+      scope: 'cluster',
+      duplicate: true,
+    })
+  })
+
+  t.test(`${name}: joining as others leave never ends deaf`, async (t) => {
+    const { first, last, room } = await setUp(t)
+    for (let n = 0; n < 30; n++) {
+      last.bridge.unsubscribe(room)
+      t.equal(await last.bridge.subscribe(room), 'cluster')
+      await first.publish(room, n)
+      await pollUntil(`message ${n}`, () => last.contents(room).includes(n) || undefined)
+    }
+  })
+
+  t.test(`${name}: random schedules never claim a recovery with a hole`, async (t) => {
+    const { first, last } = await setUp(t, { historySize: 4, historyMaxBytes: 1500 })
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ publish: fc.integer({ min: 0, max: 900 }) }) },
+      { weight: 2, arbitrary: fc.constant('rejoin' as const) },
+    )
+    let schedules = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        const room = `schedule ${name} ${randomUUID()} ${schedules++}`
+        let { position: seen } = await last.bridge.replay(room, { since: undefined, limit: 0 })
+        const published: number[] = []
+        let known = 0
+        for (const one of steps) {
+          if (one !== 'rejoin') {
+            published.push(published.length)
+            await first.publish(room, [published.length - 1, 'x'.repeat(one.publish)])
+            continue
+          }
+          const { isComplete, messages, position } = await last.bridge.replay(room, { since: seen, limit: 4 })
+          const got = messages.map((text) => JSON.parse(String(text)).content[0])
+          if (isComplete && JSON.stringify(got) !== JSON.stringify(published.slice(known))) return false
+          if (position?.offset !== published.length) return false
+          seen = position
+          known = published.length
+        }
+        return true
+      }),
+      { numRuns: 60 },
+    )
+  })
+}

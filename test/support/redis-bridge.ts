@@ -1,0 +1,24 @@
+import type { HistoryLimits } from '../../src/bridge/bridge.ts'
+import { RedisBridge, type RedisBridgeOptions } from '../../src/bridge/redis-bridge.ts'
+import { parseRedisUrl, type RedisTarget } from '../../src/bridge/redis-url.ts'
+import { systemClock } from '../../src/clock.ts'
+
+const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** A bridge as a node would make it. */
+export function redisBridge(
+  url: string,
+  limits: HistoryLimits,
+  more: Partial<RedisBridgeOptions> = {},
+): RedisBridge {
+  return new RedisBridge({
+    target: parseRedisUrl(url) as RedisTarget,
+    prefix: 'test:',
+    timeoutMs: 2000,
+    maxMessageBytes: 524_288,
+    clock: systemClock,
+    log: silentLog,
+    ...limits,
+    ...more,
+  })
+}
