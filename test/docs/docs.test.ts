@@ -1,5 +1,6 @@
 // The documents agree with the code and with each other.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { SETTINGS_PAGE, settingsPage } from '../../scripts/settings.ts'
@@ -107,4 +108,38 @@ t.test('docs/PROTOCOL.md has every code of the protocol', async (t) => {
     codes.filter((code) => !page.includes(code)),
     [],
   )
+})
+
+t.test('.ci/run closes with the counts, and fails unless every test ran and passed', async (t) => {
+  const runs: [output: string, code: number, lastLine: string, passes: boolean][] = [
+    ['ok 1\n# { total: 9, pass: 9 }\n# time=5ms', 0, '9 passed, 0 failed', true],
+    [
+      '# { total: 9, pass: 5, fail: 1, todo: 1, skip: 2 }\n# time=5ms',
+      1,
+      '5 passed, 1 failed, 3 skipped',
+      false,
+    ],
+    ['# { total: 9, pass: 8, fail: 1 }', 0, '8 passed, 1 failed', false],
+    ['# { total: 9, pass: 9 }', 1, '9 passed, 0 failed', false],
+    ['# { total: 2, skip: 2 }', 0, '0 passed, 0 failed, 2 skipped', false],
+    ['    # { total: 9, pass: 9 }', 0, '0 passed, 0 failed', false],
+    ['No test files found', 0, '0 passed, 0 failed', false],
+  ]
+  for (const [index, [output, code, lastLine, passes]] of runs.entries()) {
+    const folder = t.testdir({
+      [`run${index}`]: {
+        '.ci': { run: read('.ci/run') },
+        npm: `#!/bin/sh\n[ "$1" = test ] || exit 0\ncat <<'EOF'\n${output}\nEOF\nexit ${code}\n`,
+      },
+    })
+    const cwd = join(folder, `run${index}`)
+    chmodSync(join(cwd, 'npm'), 0o755)
+    const { status, stdout } = spawnSync('bash', ['.ci/run'], {
+      cwd,
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${cwd}:${process.env.PATH}` },
+    })
+    t.equal(stdout.trimEnd().split('\n').at(-1), lastLine)
+    t.equal(status === 0, passes, `${lastLine}, tap ending with ${code}: exit code ${status}`)
+  }
 })
