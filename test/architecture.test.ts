@@ -10,7 +10,14 @@ const layers: [name: string, ...prefixes: string[]][] = [
   ['app', 'src/app.ts'],
   ['routes', 'routes/'],
   ['plugins', 'plugins/'],
-  ['ports', 'src/bridge/bridge.ts', 'src/presence/presence.ts', 'src/auth/permissions.ts'],
+  // Beside the ports: what knows nothing but words, and what the settings are checked with.
+  [
+    'ports',
+    'src/bridge/bridge.ts',
+    'src/presence/presence.ts',
+    'src/auth/permissions.ts',
+    'src/bridge/redis-url.ts',
+  ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/auth/'],
   ['config', 'src/config.ts'],
   ['hub', 'src/hub/'],
