@@ -9,8 +9,8 @@ import { clientsAre, stillServing } from '../support/still-serving.ts'
 import { tokenFor } from '../support/token.ts'
 import { pace, pollUntil } from '../support/until.ts'
 
-const PING_MS = 300
-const PONG_MS = 300
+const PING_MS = 400
+const PONG_MS = 800
 /** A silent peer is gone by then. */
 const GONE_MS = PING_MS + PONG_MS + 1_000
 
@@ -302,12 +302,11 @@ t.test('B21 (d, e) a peer that answers pings stays, and so does one that sends a
   await clientsAre(beating, 0, { rooms: 0 })
 })
 
-t.test('B21 the link is cut without a sign', async (t) => {
+const skip = Network.isAllowed() ? false : 'needs root and iproute2'
+
+t.test('B21 the link is cut without a sign', { skip }, async (t) => {
   const network = Network.open()
-  if (!network) {
-    t.comment('skipped: needs root and iproute2')
-    return
-  }
+  if (!network) throw new Error('no network namespace')
   t.teardown(() => network.close())
   const inside = await startServer(
     {
@@ -357,22 +356,30 @@ t.test('B21 the link is cut without a sign', async (t) => {
   })
 
   await t.test('B21 (f) 200 at once, and the others do not feel it', async (t) => {
-    const peers = await Promise.all(
-      Array.from({ length: 200 }, (_, i) => silentPeer(beyond, `u${i}`, ['busy', `own-${i}`])),
-    )
+    const peers: RawSocket[] = []
+    while (peers.length < 200) {
+      const some = Array.from({ length: 20 }, (_, i) => {
+        const name = `u${peers.length + i}`
+        return silentPeer(beyond, name, ['busy', name])
+      })
+      peers.push(...(await Promise.all(some)))
+    }
     await clientsAre(inside, 201, { rooms: 201 })
-    network.cut()
-    const gone = clientsAre(inside, 1, { rooms: 1, deadlineMs: GONE_MS })
     let slowestMs = 0
-    const fault = await whileWaiting(gone, async () => {
+    const roundTrip = async () => {
       const startMs = performance.now()
       b.say('busy', 'x'.repeat(1_000))
       await b.fence()
       slowestMs = Math.max(slowestMs, performance.now() - startMs)
       await pace(10)
-    })
-    t.equal(fault, undefined, 'all 200 are gone in time')
-    t.ok(slowestMs < 250, `others wait less than 250 ms (${Math.round(slowestMs)} ms)`)
+    }
+    for (let i = 0; i < 30; i++) await roundTrip()
+    const usualMs = slowestMs
+    slowestMs = 0
+    network.cut()
+    const gone = clientsAre(inside, 1, { rooms: 1, deadlineMs: GONE_MS })
+    t.equal(await whileWaiting(gone, roundTrip), undefined, 'all 200 are gone in time')
+    t.ok(slowestMs - usualMs < 250, `others wait less than 250 ms more (${Math.round(slowestMs)} ms)`)
     await pollUntil('descriptors are back', () => inside.fds() <= before)
     for (const socket of peers) socket.destroy()
     network.heal()

@@ -696,6 +696,16 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
       /^(400|426)$/,
       'bad_upgrade',
     ],
+    ['no Connection', upgradeRequest(good, { replace: { connection: null } }), /^(400|426)$/, 'bad_upgrade'],
+    ['no protocol', upgradeRequest(good, { lines: ['Sec-WebSocket-Protocol: a b'] }), 400, 'bad_upgrade'],
+    ['/%2fws', upgradeRequest(`/%2fws?token=${token}`), 404],
+    ['/x/../ws', upgradeRequest(`/x/../ws?token=${token}`), 404],
+    ['/ws%00', upgradeRequest(`/ws%00?token=${token}`), 404],
+    [
+      'two lengths',
+      `${upgradeRequest(good, { lines: ['Transfer-Encoding: chunked', 'Content-Length: 5'] })}0\r\n\r\n`,
+      400,
+    ],
     ['POST', upgradeRequest(good, { method: 'POST' }), /^4/],
     ['POST with a body', `${upgradeRequest(good, { method: 'POST', lines: ['Content-Length: 2'] })}hi`, /^4/],
     ['PUT', upgradeRequest(good, { method: 'PUT' }), /^4/],
@@ -728,6 +738,11 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
       t.notOk(`${result.response.head}${result.response.body}`.includes(token), 'the token is not repeated')
     })
   }
+  const pipelined = await RawSocket.open(server)
+  pipelined.write(`GET /health HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest(good)}`)
+  await pipelined.ended(5_000)
+  t.pass('an upgrade pipelined behind a request ends within 5 s')
+  pipelined.destroy()
   const tunnel = await RawSocket.open(server)
   tunnel.write(upgradeRequest(good, { method: 'CONNECT' }))
   await tunnel.ended()
@@ -754,6 +769,30 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
   lower.write(upgradeRequest(good).replace(/^[\w-]+:/gm, (name) => name.toLowerCase()))
   t.equal((await lower.answer()).status, 101, 'lower-case names')
   lower.destroy()
+
+  const offers = ['permessage-deflate; client_max_window_bits', ';;,__proto__=1', 'x-unknown']
+  for (const offer of offers) {
+    const socket = await RawSocket.upgrade(server, good, { lines: [`Sec-WebSocket-Extensions: ${offer}`] })
+    t.equal(
+      socket.response?.headers['sec-websocket-extensions'],
+      undefined,
+      `no extension is taken: ${offer}`,
+    )
+    socket.writeHex('c182 00000000 6869')
+    await socket.ended()
+    socket.destroy()
+  }
+
+  const reused = await RawSocket.open(server)
+  let read = ''
+  reused.tcp.on('data', (chunk) => {
+    read += chunk.toString('latin1')
+  })
+  reused.write('GET /health HTTP/1.1\r\nHost: a\r\n\r\n')
+  await reused.answer()
+  reused.write(upgradeRequest(good))
+  await reused.until('101 on a connection that was used before', () => read.includes('HTTP/1.1 101 '))
+  reused.destroy()
 
   const early = await RawSocket.open(server)
   early.write(Buffer.concat([Buffer.from(upgradeRequest(good)), textFrame('{"type":"ping","id":1}')]))

@@ -32,6 +32,12 @@ export class Network {
     }
   }
 
+  static isAllowed(): boolean {
+    const network = Network.open()
+    network?.close()
+    return network !== undefined
+  }
+
   constructor() {
     run('ip', 'netns', 'add', this.#name)
     process.once('exit', this.#onExit)
@@ -67,6 +73,13 @@ export class Network {
 
   heal(): void {
     run('ip', 'link', 'set', `${this.#name}o1`, 'up')
+  }
+
+  /** Slows the cuttable link down in both directions, as a bad mobile link is; `rate` is tc's, e.g. `2mbit`. */
+  throttle(rate: string): void {
+    const shape = ['root', 'tbf', 'rate', rate, 'burst', '4kb', 'latency', '50ms']
+    run('tc', 'qdisc', 'add', 'dev', `${this.#name}o1`, ...shape)
+    run('ip', 'netns', 'exec', this.#name, 'tc', 'qdisc', 'add', 'dev', `${this.#name}i1`, ...shape)
   }
 
   close(): void {
