@@ -3,10 +3,11 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
+import { connectionCounts } from './connection-counts.ts'
 
 /**
  * Limits the upgrades from one address. Routes ask for it with `config: { rateLimit: {} }`. An address is what
- * Fastify holds for it (`trustProxy`), IPv4 in whatever form as one, IPv6 by its /64.
+ * Fastify holds for it (`trustProxy`), IPv4 in whatever form as one, IPv6 by its /64. All nodes on a Redis count together.
  */
 export const rateLimitPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
@@ -16,6 +17,7 @@ export const rateLimitPlugin = fp(
       max: config.connectRateMax,
       timeWindow: config.connectRateWindowMs,
       ipv6Subnet: 64,
+      store: connectionCounts(app.shortRedis, config.redisPrefix),
       // Retry-After alone: the counters are nobody's business but ours.
       addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
       addHeadersOnExceeding: {
@@ -26,5 +28,5 @@ export const rateLimitPlugin = fp(
       errorResponseBuilder: () => new Refusal('rate_limited', 'too many connections from this address'),
     })
   },
-  { name: 'roomcast-rate-limit' },
+  { name: 'roomcast-rate-limit', dependencies: ['roomcast-redis'] },
 )

@@ -112,13 +112,21 @@ function guardUpgrades(app: FastifyInstance): void {
     app.server.removeAllListeners('upgrade')
     app.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
       socket.on('error', () => socket.destroy())
-      socket.end(
-        'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
-        () => socket.destroy(),
-      )
+      socket.end(closingAnswer, () => socket.destroy())
     })
   })
 }
+
+const closingBody = JSON.stringify({ error: 'draining', message: 'shutting down' })
+const closingAnswer = [
+  'HTTP/1.1 503 Service Unavailable',
+  'Retry-After: 1',
+  'Connection: close',
+  'Content-Type: application/json; charset=utf-8',
+  `Content-Length: ${closingBody.length}`,
+  '',
+  closingBody,
+].join('\r\n')
 
 function isDecodable(url: string): boolean {
   try {

@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { version } from '../src/version.ts'
 
 /**
- * `/health` for people and load balancers: counts and the state of the bridge, 503 while draining.
+ * `/health` for people and load balancers: counts and the state of the bridge, 503 while draining. Without Redis the
+ * node still serves its own clients, so `degraded` is 200: restarting it would not help.
  * `/health/live` says that the process runs, `/health/ready` whether it should get new clients.
  */
 export async function healthRoutes(app: FastifyInstance): Promise<void> {
@@ -11,13 +12,14 @@ export async function healthRoutes(app: FastifyInstance): Promise<void> {
   app.get('/health', async (_request, reply) => {
     reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')
     return {
-      status: hub.isDraining ? 'draining' : 'healthy',
+      status: hub.isDraining ? 'draining' : hub.bridgeStatus.state === 'up' ? 'healthy' : 'degraded',
       clients: hub.size,
       rooms: hub.rooms.size,
       node: hub.node,
       uptimeMs: hub.uptimeMs,
       version,
       bridge: hub.bridgeStatus,
+      cluster: hub.cluster,
     }
   })
 

@@ -3,6 +3,7 @@ import type { HubSocket } from '../plugins/websocket.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
+import { checkHandshake } from './handshake.ts'
 
 /** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
 export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
@@ -14,23 +15,6 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     maxNesting: config.maxNesting,
   }
   const origins = new Set(config.allowedOrigins)
-
-  /** RFC 6455 section 4.2.1. ws would refuse these too, but not in our words. */
-  const checkHandshake = async ({ ws, raw, headers }: FastifyRequest) => {
-    const versioned = { status: 426, headers: { upgrade: 'websocket', 'sec-websocket-version': '13' } }
-    if (!ws) throw new Refusal('bad_upgrade', 'a WebSocket upgrade is needed', versioned)
-    if (headers['sec-websocket-version'] !== '13')
-      throw new Refusal('bad_upgrade', 'version 13 is needed', versioned)
-    if (raw.httpVersion !== '1.1') throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
-    if (headers.upgrade?.toLowerCase() !== 'websocket')
-      throw new Refusal('bad_upgrade', 'the upgrade must be websocket')
-    if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {
-      throw new Refusal('bad_upgrade', 'no valid Sec-WebSocket-Key')
-    }
-    if (!areProtocols(headers['sec-websocket-protocol'])) {
-      throw new Refusal('bad_upgrade', 'no valid Sec-WebSocket-Protocol')
-    }
-  }
 
   const checkAdmission = async ({ headers }: FastifyRequest) => {
     if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
@@ -48,7 +32,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     // The request line holds the token: a host's own request log must not print it.
     logLevel: 'silent',
     ...(config.connectRateMax > 0 && { config: { rateLimit: {} } }),
-    preValidation: [checkHandshake, checkAdmission, app.authenticate],
+    preValidation: [async (request) => checkHandshake(request), checkAdmission, app.authenticate],
     preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
       // Else the response, and with it the request, stays in memory as long as the socket.
       reply.raw.detachSocket(request.raw.socket)
@@ -104,12 +88,3 @@ function onClose(this: unknown): void {
 
 /** A broken frame or a reset: ws sends the Close and ends the socket, 'close' follows. There is nothing to add. */
 function onError(): void {}
-
-/** Distinct tokens, as RFC 6455 section 4.1 wants them. */
-function areProtocols(header: string | undefined): boolean {
-  if (header === undefined) return true
-  const names = header.split(',').map((name) => name.trim())
-  return (
-    new Set(names).size === names.length && names.every((name) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
-  )
-}

@@ -4,6 +4,7 @@ import { authPlugin } from '../plugins/auth.ts'
 import { bridgePlugin } from '../plugins/bridge.ts'
 import { hubPlugin } from '../plugins/hub.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
+import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
@@ -12,7 +13,10 @@ import { Refusal } from './auth/refusal.ts'
 import { type ConfigInput, configFrom } from './config.ts'
 
 /** The settings of docs/SETTINGS.md in camel case, but for those of the process, and where the routes hang. */
-export type RoomcastOptions = Omit<ConfigInput, 'port' | 'host' | 'logLevel' | 'nodeEnv' | 'trustProxy'> & {
+export type RoomcastOptions = Omit<
+  ConfigInput,
+  'port' | 'host' | 'workers' | 'logLevel' | 'nodeEnv' | 'trustProxy'
+> & {
   /** Put before `/ws` and `/health`, e.g. `/realtime`. */
   prefix?: string
 }
@@ -33,6 +37,7 @@ export const roomcast = fp(
       async (scope) => {
         scope.setErrorHandler(answerError)
         await scope.register(authPlugin, { config })
+        await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes)
         await scope.register(wsRoute, { config })
@@ -48,9 +53,10 @@ export default roomcast
 /** Answers a refusal in its own words and everything else with as few as possible. */
 export function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
   if (error instanceof Refusal) {
+    // Nothing more is to come on this connection, so it is not kept.
     return reply
       .code(error.statusCode)
-      .headers(error.headers)
+      .headers({ ...error.headers, connection: 'close' })
       .send({ error: error.error, message: error.message })
   }
   const status = error.statusCode ?? 500

@@ -78,6 +78,9 @@ export const settings = z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
       .default('info')
       .describe('Least level that is logged. Connects and disconnects of clients are debug.'),
+    workers: integer(1, 256)
+      .default(1)
+      .describe('Processes that share the port, each a node of its own; more than one needs REDIS_URL.'),
     nodeEnv: z
       .string()
       .optional()
@@ -200,6 +203,10 @@ export const settings = z
     shutdownGraceMs: integer(0, HOUR_MS)
       .default(10_000)
       .describe('At shutdown, sockets still open after this are destroyed. Keep it above DRAIN_MS.'),
+  })
+  .refine(({ workers, redisUrl }) => workers === 1 || redisUrl !== undefined, {
+    path: ['workers'],
+    error: 'more than one needs REDIS_URL, over which they reach each other',
   })
   .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
     path: ['drainMs'],

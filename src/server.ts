@@ -5,15 +5,17 @@ import type { Service } from './start.ts'
 let service: Service | undefined
 let isStopping = false
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    // A second signal changes nothing: the first has a deadline.
-    if (isStopping) return
-    isStopping = true
-    if (service === undefined) process.exit(0)
-    void service.stop(signal)
-  })
+/** A second signal changes nothing: the first has a deadline. */
+function stop(cause: string): void {
+  if (isStopping) return
+  isStopping = true
+  if (service === undefined) process.exit(0)
+  void service.stop(cause)
 }
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
+// A worker whose supervisor is gone would never be told to stop.
+process.on('disconnect', () => stop('disconnect'))
 
 const { start } = await import('./start.ts')
 service = await start()

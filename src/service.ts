@@ -28,7 +28,8 @@ export async function createService(config: Config): Promise<FastifyInstance> {
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) => {
     const error = request.ws ? 'bad_upgrade' : 'not_found'
-    reply.code(404).send({ error, message: 'nothing here' })
+    // Closed, so that the rest of a body that nobody wants is not waited for.
+    reply.code(404).header('connection', 'close').send({ error, message: 'nothing here' })
   })
   app.addHook('onResponse', async (request, reply) => {
     const { statusCode: status } = reply
@@ -39,6 +40,7 @@ export async function createService(config: Config): Promise<FastifyInstance> {
   const {
     port: _port,
     host: _host,
+    workers: _workers,
     logLevel: _level,
     nodeEnv: _env,
     trustProxy: _proxies,

@@ -1,10 +1,13 @@
+import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
 import { hasShortSecret } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
 import { type Config, ConfigError, configFromEnv } from './config.ts'
 import { drain } from './hub/drain.ts'
 import { createService, withKeyMaterial } from './service.ts'
+import { startWorkers } from './workers.ts'
 
 /** How long the token lasts that a server without key material prints. */
 const FIRST_TOKEN_SECONDS = 12 * 60 * 60
@@ -21,6 +24,12 @@ export interface Service {
 export async function start(): Promise<Service> {
   try {
     const { config, isTemporary } = withKeyMaterial(configFromEnv())
+    if (config.workers > 1 && cluster.isPrimary) {
+      const log = pino({ level: config.logLevel })
+      log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
+      if (isTemporary) greet(config, config.port)
+      return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log)
+    }
     const app = await createService(config)
     await app.listen({
       port: config.port,

@@ -10,13 +10,13 @@ const CONNECT_TIMEOUT_MS = 1500
  * back. A lost one stays lost; redis-link.ts makes the next.
  */
 export class RedisClient {
-  readonly isCluster: boolean
+  readonly #isCluster: boolean
   readonly #driver: Redis | Cluster
   /** Resolves, with the reason, when the connection is lost. */
   readonly lost: Promise<Error>
 
   constructor(target: RedisTarget, connectionName: string) {
-    this.isCluster = target.kind === 'cluster'
+    this.#isCluster = target.kind === 'cluster'
     this.#driver = createDriver(target, connectionName)
     let lastError = new Error('connection closed')
     this.lost = new Promise((resolve) => {
@@ -35,6 +35,11 @@ export class RedisClient {
       // ioredis only says that it is closed; why came as an event.
       throw (error as Error).message === 'Connection is closed.' ? await this.lost : error
     }
+  }
+
+  /** What a script publishes with. */
+  get publishCommand(): 'PUBLISH' | 'SPUBLISH' {
+    return this.#isCluster ? 'SPUBLISH' : 'PUBLISH'
   }
 
   async load(scripts: readonly Script[]): Promise<void> {
@@ -57,17 +62,17 @@ export class RedisClient {
 
   /** Calls `listener` with each message of the subscribed channels. */
   onMessage(listener: (channel: Buffer, payload: Buffer) => void): void {
-    this.#driver.on(this.isCluster ? 'smessageBuffer' : 'messageBuffer', listener)
+    this.#driver.on(this.#isCluster ? 'smessageBuffer' : 'messageBuffer', listener)
   }
 
   /** On Redis Cluster a call takes channels of one slot only. */
   async subscribe(channels: string[]): Promise<void> {
-    if (this.isCluster) await Promise.all(channels.map((channel) => this.#driver.ssubscribe(channel)))
+    if (this.#isCluster) await Promise.all(channels.map((channel) => this.#driver.ssubscribe(channel)))
     else await this.#driver.subscribe(...channels)
   }
 
   async unsubscribe(channels: string[]): Promise<void> {
-    if (this.isCluster) await Promise.all(channels.map((channel) => this.#driver.sunsubscribe(channel)))
+    if (this.#isCluster) await Promise.all(channels.map((channel) => this.#driver.sunsubscribe(channel)))
     else await this.#driver.unsubscribe(...channels)
   }
 

@@ -32,19 +32,23 @@ export class Flights {
     return this.#bytes
   }
 
+  /** The first that waits for an answer. */
   get oldest(): Flight | undefined {
     for (const flight of this.#flights.values()) if (!flight.hasAnswer) return flight
     return undefined
   }
 
-  nextSequence(): number {
-    this.#sequence++
-    return this.#sequence
-  }
-
-  begin(flight: Flight): void {
-    this.#flights.set(flight.sequence, flight)
-    this.#bytes += flight.bytes
+  begin(
+    publication: Publication,
+    bytes: number,
+    sentAtMs: number,
+    resolve: (published: Published) => void,
+  ): Flight {
+    const sequence = ++this.#sequence
+    const flight = { sequence, publication, bytes, sentAtMs, resolve, hasAnswer: false, isDelivered: false }
+    this.#flights.set(sequence, flight)
+    this.#bytes += bytes
+    return flight
   }
 
   /** Redis has answered. */

@@ -19,7 +19,6 @@ export interface RedisLinkOptions {
   prepare(client: RedisClient): Promise<void>
   /** Asks the server for a sign of life; a rejection, or none in time, gives the connection up. */
   probe(client: RedisClient): Promise<void>
-  onUp(): void
   onDown(): void
 }
 
@@ -106,7 +105,6 @@ export class RedisLink {
   #becomeUp(): void {
     this.#status = { state: 'up' }
     this.#options.log.info({ link: this.#options.name }, 'redis is up')
-    this.#options.onUp()
   }
 
   #becomeDown(error: Error): void {

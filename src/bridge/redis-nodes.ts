@@ -24,7 +24,7 @@ export class RedisNodes {
   }
 
   /** Takes in an announcement; false when it is none. */
-  hear(bytes: Buffer, ownNode: string): boolean {
+  hear(bytes: Buffer, ownNode: string | undefined): boolean {
     const parsed = announcement.safeParse(parseJson(bytes))
     if (!parsed.success) return false
     const { node, clients } = parsed.data

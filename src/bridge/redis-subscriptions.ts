@@ -32,17 +32,21 @@ export class RedisSubscriptions {
     return this.#wanted.has(channel)
   }
 
-  /** Wants a channel; `onActive` is called when it is confirmed, at once if it is already. */
-  want(channel: string, onActive: () => void): void {
+  want(channel: string): void {
     const known = this.#wanted.get(channel)
     if (known !== undefined) {
       known.leftAtMs = undefined
-      if (known.isActive) onActive()
-      else known.waiting.push(onActive)
       return
     }
-    this.#wanted.set(channel, { isActive: false, waiting: [onActive], leftAtMs: undefined })
+    this.#wanted.set(channel, { isActive: false, waiting: [], leftAtMs: undefined })
     if (this.#client !== undefined) void this.#subscribe(this.#client, [channel])
+  }
+
+  /** Resolves when Redis has confirmed the channel, which must be wanted. */
+  whenActive(channel: string): Promise<void> {
+    const wanted = this.#wanted.get(channel)
+    if (wanted === undefined || wanted.isActive) return Promise.resolve()
+    return new Promise((resolve) => wanted.waiting.push(resolve))
   }
 
   /** The last member has left; the channel is given back after a while unless somebody wants it again. */

@@ -1,0 +1,83 @@
+import fastifyRedis from '@fastify/redis'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { Cluster, Redis } from 'ioredis'
+import { parseRedisUrl, type RedisTarget } from '../src/bridge/redis-url.ts'
+import type { Config } from '../src/config.ts'
+
+/** An ioredis client, of one server or of a Cluster, that never queues. */
+export interface ShortRedis {
+  readonly status: string
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Redis for short commands whose failure can be borne; undefined without REDIS_URL. */
+    shortRedis: ShortRedis | undefined
+  }
+}
+
+/** An upgrade waits for Redis this long at most. */
+export const SHORT_TIMEOUT_MS = 400
+const NAMESPACE = 'roomcast'
+
+/**
+ * Decorates with a Redis client for the connection limiter. The bridge has connections of its own, with other rules:
+ * here nothing may wait. The client reconnects by itself and is closed with the app.
+ */
+export const redisPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    const target = config.redisUrl === undefined ? undefined : parseRedisUrl(config.redisUrl)
+    const client = target === undefined ? undefined : createClient(target)
+    app.decorate<ShortRedis | undefined>('shortRedis', client)
+    if (client === undefined) return
+    // The bridge's log says when Redis is down; here every refused attempt would say it again.
+    client.on('error', () => {})
+    app.addHook('onClose', async () => client.disconnect())
+    // @fastify/redis would hold the boot up until Redis is there, so it is told only of a client that is ready.
+    if (await isReadySoon(client))
+      await app.register(fastifyRedis, { client: client as Redis, namespace: NAMESPACE })
+  },
+  { name: 'roomcast-redis' },
+)
+
+function createClient(target: RedisTarget): Redis | Cluster {
+  const options = {
+    connectionName: 'roomcast-limiter',
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: SHORT_TIMEOUT_MS,
+    commandTimeout: SHORT_TIMEOUT_MS,
+  }
+  const retry = (attempts: number) => Math.min(100 * attempts, 1000)
+  if (target.kind === 'single') return new Redis(target.url, { ...options, retryStrategy: retry })
+  if (target.kind === 'sentinel') {
+    const { sentinels, name, login } = target
+    return new Redis({
+      ...options,
+      ...login,
+      sentinels,
+      name,
+      retryStrategy: retry,
+      sentinelRetryStrategy: retry,
+    })
+  }
+  const { enableOfflineQueue, ...nodeOptions } = options
+  return new Cluster(target.nodes, {
+    enableOfflineQueue,
+    clusterRetryStrategy: retry,
+    redisOptions: { ...nodeOptions, ...target.login },
+  })
+}
+
+function isReadySoon(client: Redis | Cluster): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      client.off('ready', done)
+      resolve(client.status === 'ready')
+    }
+    const timer = setTimeout(done, SHORT_TIMEOUT_MS)
+    client.on('ready', done)
+  })
+}

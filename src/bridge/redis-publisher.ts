@@ -1,0 +1,196 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import {
+  type HistoryLimits,
+  KEY_TTL_MS,
+  POSITION_EXTRA_TTL_MS,
+  type Publication,
+  type Published,
+} from './bridge.ts'
+import type { RedisClient } from './redis-client.ts'
+import { type Flight, Flights } from './redis-flights.ts'
+import type { RedisKeys } from './redis-keys.ts'
+import { payloadHeader } from './redis-payload.ts'
+import { LATE, publishScript } from './redis-scripts.ts'
+
+/** With publishes on their way and no answer of any kind for this long, Redis counts as down: members must not wait. */
+const STALL_MS = 500
+/** Redis takes a publish only so long after it was sent: a thawed server must not bring old messages. */
+const DEADLINE_MS = 1000
+/** More than this on its way to Redis is delivered locally only: nothing is queued without bound. */
+const FLIGHT_MAX_BYTES = 64 * 1024 * 1024
+
+export interface RedisPublisherOptions extends HistoryLimits {
+  keys: RedisKeys
+  clock: Clock
+  log: Log
+  /** The connection, while both links are up. */
+  client(): RedisClient | undefined
+  /** Whether what is published to the room comes back to this node. */
+  comesBack(room: string | undefined): boolean
+  /** Delivers to this node's members only. */
+  deliverLocally(publication: Publication): void
+  /** Redis answers but does not take publishes. */
+  onRefused(reason: string): void
+}
+
+/** The publishing half of the Redis bridge: every message reaches this node's members once, whatever Redis does. */
+export class RedisPublisher {
+  readonly #options: RedisPublisherOptions
+  readonly #flights = new Flights()
+  /** Idempotent publishes that reached this node's members only, by their mark, with the time; oldest first. */
+  readonly #localMarks = new Map<string, number>()
+  #node = ''
+  /** Redis's clock minus ours, in milliseconds. */
+  #clockOffsetMs = 0
+  #answeredAtMs = 0
+  #isStalled = false
+
+  constructor(options: RedisPublisherOptions) {
+    this.#options = options
+  }
+
+  get isStalled(): boolean {
+    return this.#isStalled
+  }
+
+  start(node: string): void {
+    this.#node = node
+  }
+
+  publish(publication: Publication): Promise<Published> {
+    const { room, once } = publication
+    const mark = once && this.#options.keys.once(room, once.user, once.key)
+    const wasLocal = mark !== undefined && this.#localMarks.has(mark)
+    const client = this.#isStalled ? undefined : this.#options.client()
+    if (client === undefined || this.#flights.bytes > FLIGHT_MAX_BYTES) {
+      return Promise.resolve(this.#publishLocally(publication, mark, wasLocal))
+    }
+    return new Promise((resolve) => {
+      const head = Buffer.from(publication.head)
+      const flight = this.#flights.begin(publication, head.length, this.#now, resolve)
+      // Members who have it from a first try that went no further than this node do not get it again.
+      if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
+      else if (!this.#options.comesBack(room)) this.#deliverFlight(flight)
+      void this.#send(client, flight, head, mark)
+    })
+  }
+
+  /** A publish of this node has come back; returns whether the members should get it. */
+  comeBack(sequence: number): boolean {
+    return this.#flights.comeBack(sequence)
+  }
+
+  /** Nothing comes back any more: this node's members get what is on its way now, in order. */
+  deliverFlights(): void {
+    for (const flight of this.#flights.undelivered()) this.#deliverFlight(flight)
+  }
+
+  /** Nothing is answered any more either. */
+  giveUpFlights(): void {
+    this.deliverFlights()
+    for (const flight of this.#flights.unanswered()) this.#flights.answer(flight, { scope: 'node' })
+  }
+
+  /** Redis has answered something; `clockOffsetMs` is its clock minus ours, when the answer told. */
+  answered(clockOffsetMs = this.#clockOffsetMs): void {
+    this.#clockOffsetMs = clockOffsetMs
+    this.#answeredAtMs = this.#now
+    if (!this.#isStalled) return
+    this.#isStalled = false
+    this.#options.log.info({}, 'redis answers again')
+  }
+
+  /** To be called every tenth of a second or so. */
+  watchForStall(): void {
+    const oldest = this.#flights.oldest
+    if (oldest === undefined || this.#isStalled) return
+    if (this.#now - Math.max(oldest.sentAtMs, this.#answeredAtMs) < STALL_MS) return
+    this.#isStalled = true
+    this.#options.log.warn({}, 'redis does not answer')
+    this.giveUpFlights()
+  }
+
+  sweep(): void {
+    this.#flights.sweep(this.#now)
+    for (const [mark, at] of this.#localMarks) {
+      if (this.#now - at < KEY_TTL_MS) break
+      this.#localMarks.delete(mark)
+    }
+  }
+
+  get #now(): number {
+    return this.#options.clock.steadyMs()
+  }
+
+  #publishLocally(publication: Publication, mark: string | undefined, isRepeat: boolean): Published {
+    if (isRepeat) return { scope: 'node', duplicate: true }
+    if (mark !== undefined) this.#localMarks.set(mark, this.#now)
+    this.#options.deliverLocally(publication)
+    return { scope: 'node' }
+  }
+
+  async #send(client: RedisClient, flight: Flight, head: Buffer, mark: string | undefined): Promise<void> {
+    const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
+    const { room, exclude } = flight.publication
+    // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
+    const channel = keys.channel(room)
+    const keyNames =
+      room === undefined
+        ? [channel, channel, mark ?? channel]
+        : [keys.messages(room), keys.position(room), mark ?? channel]
+    const args = [
+      channel,
+      payloadHeader(this.#node, flight.sequence, exclude, head),
+      head,
+      Math.round(clock.wallMs() + this.#clockOffsetMs + DEADLINE_MS),
+      room === undefined ? 0 : historySize,
+      historyTtlMs,
+      historyTtlMs + POSITION_EXTRA_TTL_MS,
+      historyMaxBytes,
+      newEpoch(),
+      mark === undefined ? 0 : KEY_TTL_MS,
+      client.publishCommand,
+    ]
+    try {
+      const [offset, isRepeat] = (await client.run(publishScript, keyNames, args)) as [
+        string | number,
+        number,
+      ]
+      this.answered()
+      this.#land(flight, offset, isRepeat === 1)
+    } catch (error) {
+      this.#fail(flight, mark, error as Error)
+    }
+  }
+
+  #land(flight: Flight, offset: string | number, isRepeat: boolean): void {
+    const published: Published = { scope: 'cluster', ...(offset !== '-' && { offset: Number(offset) }) }
+    // A repeat is not published, so it does not come back.
+    if (isRepeat) this.#flights.markLocal(flight.sequence, this.#now)
+    else if (this.#options.client() === undefined) this.#deliverFlight(flight)
+    this.#flights.answer(flight, isRepeat ? { ...published, duplicate: true } : published)
+  }
+
+  #fail(flight: Flight, mark: string | undefined, error: Error): void {
+    if (mark !== undefined && !flight.hasAnswer) this.#localMarks.set(mark, this.#now)
+    this.#deliverFlight(flight)
+    this.#flights.answer(flight, { scope: 'node' })
+    // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
+    if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
+      this.#options.onRefused(error.message)
+  }
+
+  /** Delivers a publish to this node's members, if they have not got it. */
+  #deliverFlight(flight: Flight): void {
+    if (flight.isDelivered) return
+    this.#flights.markLocal(flight.sequence, this.#now)
+    this.#options.deliverLocally(flight.publication)
+  }
+}
+
+/** The epoch of a history that may have to begin. */
+export function newEpoch(): string {
+  return randomBytes(6).toString('base64url')
+}

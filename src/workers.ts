@@ -1,0 +1,55 @@
+import cluster, { type Worker } from 'node:cluster'
+import type { Config } from './config.ts'
+import type { Log } from './log.ts'
+import type { Service } from './start.ts'
+
+/** A worker that dies is replaced after this long; one that dies at its start must not keep the machine busy. */
+const REPLACE_MS = 250
+const REPLACE_MAX_MS = 10_000
+/** A worker that has lived this long did not die at its start. */
+const SETTLED_MS = 10_000
+
+/**
+ * Runs `config.workers` processes on one port, each a node of its own, and replaces those that die. `env` is what
+ * they see beside this process's own environment.
+ */
+export function startWorkers(config: Config, env: Record<string, string>, log: Log): Service {
+  let isStopping = false
+  let earlyDeaths = 0
+
+  const fork = () => {
+    const startedAt = performance.now()
+    const worker = cluster.fork(env)
+    worker.once('exit', (code, signal) => {
+      if (isStopping) return
+      earlyDeaths = performance.now() - startedAt < SETTLED_MS ? earlyDeaths + 1 : 0
+      const inMs = Math.min(REPLACE_MAX_MS, REPLACE_MS * 2 ** earlyDeaths)
+      log.warn({ worker: worker.process.pid, code, signal, inMs }, 'a worker died and is replaced')
+      setTimeout(() => {
+        if (!isStopping) fork()
+      }, inMs)
+    })
+  }
+  for (let n = 0; n < config.workers; n++) fork()
+
+  return {
+    stop: async (signal) => {
+      isStopping = true
+      log.info({ signal, workers: living().length }, 'stopping the workers')
+      await Promise.all(living().map((worker) => end(worker)))
+      process.exit(0)
+    },
+  }
+}
+
+function living(): Worker[] {
+  return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+}
+
+/** A worker drains on SIGTERM, and ends by itself within its grace. */
+function end(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    worker.once('exit', () => resolve())
+    worker.process.kill('SIGTERM')
+  })
+}
