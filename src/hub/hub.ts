@@ -15,10 +15,11 @@ import { type From, messageHead } from '../protocol/codec.ts'
 import { isRoomName, type Outbound, type Position, type Scope } from '../protocol/envelope.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
+import { Deliverer } from './deliverer.ts'
 import { textFrame } from './frame.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
-import { type Join, Joins } from './joins.ts'
-import { type Room, Rooms } from './rooms.ts'
+import { Joins } from './joins.ts'
+import { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
 
@@ -80,6 +81,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly #closing = new Set<Client>()
   /** A room that somebody waits for stays subscribed. */
   readonly #joins = new Joins()
+  readonly #deliverer: Deliverer
   #publishing = 0
   #isDraining = false
   #wake: (() => void) | undefined
@@ -91,6 +93,7 @@ export class Hub implements ClientContext, BridgeHost {
     this.#startedAt = clock.steadyMs()
     this.limits = limits
     this.rooms = new Rooms((room) => this.#unsubscribeUnused(room))
+    this.#deliverer = new Deliverer(this.#clients, this.rooms, this.#joins, this.counters)
     this.#heartbeat = new Heartbeat(limits, clock)
     bridge.start(this)
   }
@@ -172,6 +175,8 @@ export class Hub implements ClientContext, BridgeHost {
     if (!client.isOpen || join.isOverfull) {
       this.#joins.end(client, room)
       this.#unsubscribeUnused(room)
+      // A member has missed what was not held; coming back it recovers.
+      if (client.rooms.has(room)) client.disconnect('internal', 'too many messages during a join')
       return !client.isOpen
     }
     const { position } = replay
@@ -228,22 +233,8 @@ export class Hub implements ClientContext, BridgeHost {
     }
   }
 
-  /** Delivers a message to the members on this node. The frame is made once for all of them. */
-  deliver({ room: name, text, exclude, position }: Delivery): void {
-    const excluded = exclude === undefined ? undefined : this.#clients.get(exclude)
-    const room = name === undefined ? undefined : this.rooms.get(name)
-    const joins = name === undefined ? undefined : this.#joins.in(name)
-    if (name !== undefined && room === undefined && joins === undefined) return
-    const frame = textFrame(text)
-    if (room !== undefined && position !== undefined) this.#note(room, position)
-    if (name !== undefined && joins !== undefined) {
-      this.#deliverAmidJoins(name, joins, { frame, excluded, position })
-      return
-    }
-    // A member may be ended while this runs, and so leave the set: a Set's iteration allows that.
-    for (const member of room?.members ?? this.#clients.values()) {
-      if (member !== excluded) member.send(frame, name)
-    }
+  deliver(delivery: Delivery): void {
+    this.#deliverer.deliver(delivery)
   }
 
   /** Lets no more clients in; true when that is new. */
@@ -297,34 +288,6 @@ export class Hub implements ClientContext, BridgeHost {
 
   onDropped(_client: Client): void {
     this.counters.drops++
-  }
-
-  /** The same with some members who wait for the answer to their join, or to whom this message may be old. */
-  #deliverAmidJoins(
-    name: string,
-    joins: ReadonlyMap<Client, Join>,
-    {
-      frame,
-      excluded,
-      position,
-    }: { frame: Buffer; excluded: Client | undefined; position: Position | undefined },
-  ): void {
-    for (const member of this.rooms.members(name)) {
-      if (member !== excluded && !joins.has(member)) member.send(frame, name)
-    }
-    for (const [client, join] of joins) {
-      if (join.admits(frame, excluded, position) && client !== excluded) client.send(frame, name)
-      if (join.isOver) this.#joins.end(client, name)
-    }
-  }
-
-  /** Keeps the room's newest position, and counts what never came: an outage's messages of other nodes. */
-  #note(room: Room, position: Position): void {
-    const { delivered } = room
-    if (delivered?.epoch === position.epoch && position.offset > delivered.offset + 1) {
-      this.counters.missed += position.offset - delivered.offset - 1
-    }
-    room.delivered = position
   }
 
   #unsubscribeUnused(room: string): void {
