@@ -8,7 +8,12 @@ export interface ProgramOptions {
   cwd?: string
 }
 
-/** Starts a program with PATH, HOME and `env`; it is ended when the test is. */
+// What npm and tap tell their own children would make others behave differently.
+const inherited = Object.entries(process.env).filter(
+  ([name]) => !/^(npm_|TAP|_TAP|NODE_OPTIONS|INIT_CWD)/i.test(name),
+)
+
+/** Starts a program with the machine's environment and `env`; it is ended when the test is. */
 export function startProgram(
   t: Test,
   command: string,
@@ -33,7 +38,7 @@ export class Program {
   constructor(command: string, args: string[], { env = {}, cwd }: ProgramOptions) {
     this.#name = command
     this.#process = spawn(command, args, {
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      env: { ...Object.fromEntries(inherited), ...env },
       stdio: 'pipe',
       detached: true,
       ...(cwd !== undefined && { cwd }),
