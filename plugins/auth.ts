@@ -11,8 +11,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Verifies a token; undefined for every fault alike. */
     verifyToken(token: string): Identity | undefined
-    /** A preValidation hook: sets `request.identity`, or refuses with 401. */
-    authenticate(request: FastifyRequest): Promise<void>
+    /** Sets `request.identity`, or throws the Refusal with 401. */
+    authenticate(request: FastifyRequest): void
   }
   interface FastifyRequest {
     identity: Identity | undefined
@@ -67,7 +67,7 @@ export const authPlugin = fp(
     }
     app.decorate('verifyToken', verifyToken)
     app.decorateRequest('identity', undefined)
-    app.decorate('authenticate', async (request: FastifyRequest) => {
+    app.decorate('authenticate', (request: FastifyRequest) => {
       const token = tokenOf({
         query: request.query,
         authorization: request.headers.authorization,

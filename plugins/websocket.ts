@@ -38,7 +38,8 @@ export class HubSocket extends WebSocket implements Socket {
     const stream = this.#stream
     if (stream === undefined || !stream.writable) return true
     stream.write(bytes)
-    return stream.writableLength === 0
+    // A corked stream is one that is being opened: what it holds is written when the handshake is done.
+    return stream.writableLength === 0 || stream.writableCorked > 0
   }
 
   onceTaken(listener: () => void): void {

@@ -16,7 +16,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
   }
   const origins = new Set(config.allowedOrigins)
 
-  const checkAdmission = async ({ headers }: FastifyRequest) => {
+  const checkAdmission = ({ headers }: FastifyRequest) => {
     if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
     if (hub.isFull)
       throw new Refusal('full', 'the client limit is reached', { headers: { 'retry-after': '5' } })
@@ -32,10 +32,17 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     // The request line holds the token: a host's own request log must not print it.
     logLevel: 'silent',
     ...(config.connectRateMax > 0 && { config: { rateLimit: {} } }),
-    preValidation: [async (request) => checkHandshake(request), checkAdmission, app.authenticate],
+    preValidation: async (request) => {
+      checkHandshake(request)
+      checkAdmission(request)
+      app.authenticate(request)
+    },
     preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
+      const { socket } = request.raw
       // Else the response, and with it the request, stays in memory as long as the socket.
-      reply.raw.detachSocket(request.raw.socket)
+      reply.raw.detachSocket(socket)
+      // The 101 and the welcome go in one write. Should ws refuse, its end() uncorks too.
+      socket.cork()
     },
     handler: async (_request, reply) => reply.code(426).send(),
     wsHandler: (socket, request) => {
@@ -44,6 +51,8 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       const hubSocket = socket as HubSocket
       hubSocket.attach(raw.socket)
       attachPumps(app, hubSocket, identity, options)
+      hubSocket.client?.flush()
+      raw.socket.uncork()
     },
   })
 }

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import type { Identity, Permissions } from '../auth/permissions.ts'
 import type { Clock } from '../clock.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
+import { newClientId } from './client-id.ts'
 import { pingFrame, pongFrame, textFrame } from './frame.ts'
 import { Pulse, type Watched } from './heartbeat.ts'
 import { Outbox } from './outbox.ts'
@@ -51,7 +51,7 @@ export interface ClientStats {
 /** The hub's side of one socket. One user may have many. */
 export class Client implements Watched {
   /** Random, so that no client can guess or displace another. */
-  readonly id = randomBytes(12).toString('base64url')
+  readonly id = newClientId()
   readonly user: string
   readonly permissions: Permissions
   readonly rooms = new Set<string>()
@@ -99,6 +99,11 @@ export class Client implements Watched {
   /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */
   reply(envelope: Outbound | string): void {
     this.#control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
+  }
+
+  /** Writes what this turn has brought now, and not at its end. */
+  flush(): void {
+    this.#pump.flush()
   }
 
   pong(payload: Uint8Array): void {

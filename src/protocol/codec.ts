@@ -40,7 +40,7 @@ export function decode(text: string, maxNesting: number): Decoded {
   }
   const object = value as Record<string, unknown>
   const slice = sliceContent(text, maxNesting)
-  const id = requestId.safeParse(object.id).data
+  const id = object.id === undefined ? undefined : requestId.safeParse(object.id).data
   if (slice.tooDeep) return refused('bad_envelope', `nested deeper than ${maxNesting}`, id)
   if (typeof object.type !== 'string') return refused('bad_envelope', 'type must be a string', id)
   const schema = requests.get(object.type)
