@@ -99,8 +99,8 @@ t.test('B55 /health says what it is, in every way of asking', async (t) => {
     bridge: { kind: 'memory', state: 'up' },
   })
   t.same(
-    Object.keys(body).sort(),
-    ['bridge', 'clients', 'node', 'rooms', 'status', 'uptimeMs', 'version'],
+    new Set(Object.keys(body)),
+    new Set(['bridge', 'clients', 'node', 'rooms', 'status', 'uptimeMs', 'version']),
     'and nothing else: no address, no secret',
   )
   t.notOk(whole.body.includes(SECRET.slice(0, 10)))

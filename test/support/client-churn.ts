@@ -54,8 +54,14 @@ export async function clientChurn(t: Test, total: number, atATime: number): Prom
   t.teardown(() => server.stop())
   const inspector = await Inspector.open(server)
   t.teardown(() => inspector.close())
-  const churn = (count: number) =>
-    inBatches(count, async (index) => kinds[index % kinds.length]?.(server, index), atATime)
+  const churn = async (count: number) => {
+    const done = await inBatches(
+      count,
+      async (index) => kinds[index % kinds.length]?.(server, index),
+      atATime,
+    )
+    return done.length
+  }
   const settled = async () => {
     await clientsAre(server, 0, { rooms: 0, deadlineMs: 3_000 })
     await pollUntil('no connection is left', () => tcpCount(server.port, 'established') === 0)
