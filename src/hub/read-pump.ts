@@ -10,6 +10,9 @@ import { RateLimiter, type RateLimits } from './rate-limiter.ts'
 /** Requests that wait, or whose answer does, before the client is no longer read from, and when it is again. */
 const PAUSE_AT = 256
 const RESUME_AT = 64
+/** The same for the bytes of their contents, so that large messages wait with the peer and not here. */
+const PAUSE_AT_BYTES = 4 * 1024 * 1024
+const RESUME_AT_BYTES = 1024 * 1024
 
 export interface ReadPumpOptions {
   clock: Clock
@@ -30,6 +33,7 @@ export class ReadPump {
   /** Resolves when every answer begun so far is sent; undefined when none is outstanding. */
   #answers: Promise<void> | undefined
   #unanswered = 0
+  #heldBytes = 0
   #isPaused = false
 
   constructor(hub: Hub, client: Client, options: ReadPumpOptions) {
@@ -49,7 +53,7 @@ export class ReadPump {
     const decoded = decode(data.toString(), this.#options.maxNesting)
     if (this.#isBusy) {
       this.#waiting.push(decoded)
-      this.#holdBack()
+      this.#hold(sizeOf(decoded))
     } else {
       this.#take(decoded)
     }
@@ -79,9 +83,9 @@ export class ReadPump {
   }
 
   #take(decoded: Decoded): void {
-    if (!decoded.ok) this.#answer(decoded.error)
+    if (!decoded.ok) this.#answer(decoded.error, 0)
     else if (decoded.request.type === 'join') void this.#carryOutAlone(decoded.request)
-    else this.#answer(this.#carryOut(decoded.request))
+    else this.#answer(this.#carryOut(decoded.request), sizeOf(decoded))
   }
 
   /**
@@ -97,6 +101,7 @@ export class ReadPump {
     while (!this.#isBusy) {
       const next = this.#waiting.shift()
       if (next === undefined) break
+      this.#heldBytes -= sizeOf(next)
       this.#take(next)
     }
     this.#letGo()
@@ -117,35 +122,45 @@ export class ReadPump {
     return { type: 'error', code: 'internal', message: 'the server failed', ...(id !== undefined && { id }) }
   }
 
-  /** Sends an answer behind those that are still outstanding; `answer` never rejects. */
-  #answer(answer: Answer): void {
+  /** Sends an answer behind those that are still outstanding; `answer` never rejects. `bytes` are held until then. */
+  #answer(answer: Answer, bytes: number): void {
     if (answer === undefined) return
     if (!(answer instanceof Promise) && this.#answers === undefined) {
       this.#client.reply(answer)
       return
     }
     this.#unanswered++
-    this.#holdBack()
+    this.#hold(bytes)
     const before = this.#answers
     this.#answers = (async () => {
       await before
       const envelope = await answer
       if (envelope !== undefined) this.#client.reply(envelope)
       this.#unanswered--
+      this.#heldBytes -= bytes
       if (this.#unanswered === 0) this.#answers = undefined
       this.#letGo()
     })()
   }
 
-  #holdBack(): void {
-    if (this.#isPaused || this.#waiting.length + this.#unanswered < PAUSE_AT) return
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes
+    const isMuch = this.#waiting.length + this.#unanswered >= PAUSE_AT || this.#heldBytes >= PAUSE_AT_BYTES
+    if (this.#isPaused || !isMuch) return
     this.#isPaused = true
     this.#client.pause()
   }
 
   #letGo(): void {
-    if (!this.#isPaused || this.#waiting.length + this.#unanswered > RESUME_AT) return
+    const isLittle =
+      this.#waiting.length + this.#unanswered <= RESUME_AT && this.#heldBytes <= RESUME_AT_BYTES
+    if (!this.#isPaused || !isLittle) return
     this.#isPaused = false
     this.#client.resume()
   }
+}
+
+/** What a request holds while it waits, in characters: its content. */
+function sizeOf(decoded: Decoded): number {
+  return decoded.ok && decoded.request.type === 'message' ? decoded.request.content.length : 0
 }
