@@ -5,6 +5,7 @@ import { verificationKeys } from '../src/auth/keys.ts'
 import { defaultPermissions, type Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
+import { TokenCache } from '../src/auth/token-cache.ts'
 import type { Config } from '../src/config.ts'
 
 declare module 'fastify' {
@@ -55,10 +56,15 @@ export const authPlugin = fp(
       verifiers.push(verify)
     }
 
+    const cache = new TokenCache()
     const verifyToken = (token: string): Identity | undefined => {
+      const known = cache.get(token, Date.now())
+      if (known !== undefined) return known
       for (const verify of verifiers) {
         try {
-          return identityFrom(verify(token), rules)
+          const identity = identityFrom(verify(token), rules)
+          if (identity !== undefined) cache.set(token, identity)
+          return identity
         } catch {
           // Not this key's token, or no token at all: the peer is told the same for every reason.
         }

@@ -3,6 +3,7 @@ import t from 'tap'
 import { defaultPermissions, Permissions, RoomPattern } from '../../src/auth/permissions.ts'
 import { signToken } from '../../src/auth/sign-token.ts'
 import { identityFrom, tokenOf } from '../../src/auth/token.ts'
+import { TokenCache } from '../../src/auth/token-cache.ts'
 
 t.test('a star stands for any run of characters, everything else for itself', async (t) => {
   const matches = (pattern: string, room: string) => new RoomPattern(pattern, 'me').matches(room)
@@ -131,4 +132,17 @@ t.test('signToken writes a compact HS256 token', async (t) => {
   })
   t.strictSame(JSON.parse(Buffer.from(payload as string, 'base64url').toString()), { sub: 'u' })
   t.match(signature, /^[\w-]{43}$/)
+})
+
+t.test('a token is remembered until it expires, and only so many are', async (t) => {
+  const cache = new TokenCache()
+  const identity = (expiresAt: number) => ({ user: 'u', permissions: new Permissions({}, 'u'), expiresAt })
+  cache.set('a', identity(1000))
+  t.equal(cache.get('a', 999)?.expiresAt, 1000)
+  t.equal(cache.get('a', 1000), undefined)
+  t.equal(cache.get('a', 999), undefined, 'an expired one is forgotten')
+  cache.set('first', identity(Infinity))
+  for (let n = 0; n < 10_000; n++) cache.set(`token ${n}`, identity(Infinity))
+  t.equal(cache.get('first', 0), undefined)
+  t.ok(cache.get('token 9999', 0))
 })
