@@ -1,7 +1,9 @@
 // Cases of kind rate-limit (../shared/cases), one node, and the "Limits" of the hub's issue.
 import { execFile, execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
+import { configFromEnv } from '../../src/config.ts'
 import { type Client, connect } from '../support/client.ts'
+import { cpuWait } from '../support/cpu-wait.ts'
 import { connectCrowd, inBatches, quantile } from '../support/crowd.ts'
 import { exchange, isRefusal, tryUpgrade } from '../support/exchange.ts'
 import { frame, OPCODE, textFrame } from '../support/frames.ts'
@@ -122,35 +124,30 @@ t.test('B43 what a trusted proxy passes on unchecked breaks nothing', async (t) 
 })
 
 t.test('B43 a proxy setting that cannot be honoured stops the start and is named', async (t) => {
-  const values: [value: string, isGood: boolean][] = [
-    ['1', false],
-    ['true', false],
-    ['2', false],
-    ['10.0.0.0/99', false],
-    ['999.1.1.1', false],
-    ['proxy.local', false],
-    ['loopback', true],
-    ['10.0.0.0/8', true],
-    ['127.0.0.1, fd00::/8', true],
-  ]
-  await inBatches(
-    values.length,
-    async (i) => {
-      const [value, isGood] = values[i] as [string, boolean]
-      const server = await startServer({ TRUST_PROXY: value }, { waitForReady: false })
-      t.teardown(() => server.stop())
-      if (isGood) {
-        await server.ready()
-        await server.stop()
-        return
-      }
-      const { code } = await server.exited()
-      t.equal(code, 1, `TRUST_PROXY=${value} ends with code 1`)
-      t.match(server.output, /TRUST_PROXY/, 'and names the variable')
-      t.notMatch(server.output, /\n\s+at /, 'without a stack')
-    },
-    3,
-  )
+  for (const value of [
+    '1',
+    'true',
+    '2',
+    '10.0.0.0/99',
+    '999.1.1.1',
+    'fd00::/129',
+    'proxy.local',
+    'loopback, 1',
+  ]) {
+    t.throws(
+      () => configFromEnv({ TRUST_PROXY: value }),
+      { name: 'ConfigError', message: /TRUST_PROXY/ },
+      value,
+    )
+  }
+  for (const value of ['1', '10.0.0.0/99']) {
+    const server = await startServer({ TRUST_PROXY: value }, { waitForReady: false })
+    t.teardown(() => server.stop())
+    t.equal((await server.exited()).code, 1, `TRUST_PROXY=${value} ends with code 1`)
+    t.match(server.output, /TRUST_PROXY/, 'and names the variable')
+    t.notMatch(server.output, /\n\s+at /, 'without a stack')
+  }
+  await serverFor(t, { TRUST_PROXY: 'loopback, 10.0.0.0/8, fd00::/8' })
 })
 
 t.test('B43 on ::, IPv4 hosts have a bucket each and ::1 one of its own', async (t) => {
@@ -235,6 +232,7 @@ t.test('B46 /health answers while a room of many is busy and others connect', as
   }
   const sender = await connect(server, 'sender')
   await sender.join('r')
+  const waited = cpuWait(server)
   const healthMs: number[] = []
   const more: Client[] = []
   const pad = 'x'.repeat(1_000)
@@ -243,7 +241,7 @@ t.test('B46 /health answers while a room of many is busy and others connect', as
     const startMs = performance.now()
     sender.say('r', pad)
     const [, ...clients] = await Promise.all([
-      server.health().then(() => healthMs.push(performance.now() - startMs)),
+      server.health('/health', 10_000).then(() => healthMs.push(performance.now() - startMs)),
       ...Array.from({ length: 10 }, () => connect(server, 'late', {}, { record: false })),
     ])
     more.push(...clients)
@@ -251,7 +249,7 @@ t.test('B46 /health answers while a room of many is busy and others connect', as
   }
   await pollUntil('every member gets every message', () => delivered === ticks * members.length)
   const p99 = quantile(healthMs, 0.99)
-  t.ok(p99 < 1_000, `/health within 1 s (${Math.round(p99)} ms)`)
+  t.ok(p99 < 1_000 + waited(), `/health within 1 s (${Math.round(p99)} ms)`)
   await clientsAre(server, members.length + 1 + more.length)
   for (const { socket } of [...members, ...more, sender]) socket.destroy()
   await clientsAre(server, 0)
@@ -264,9 +262,14 @@ const TEN: Env = {
   PING_INTERVAL_MS: '60000',
   PONG_TIMEOUT_MS: '60000',
 }
+let server: Server
+t.teardown(() => server?.stop())
+
+t.test('a server that takes ten frames a second', async () => {
+  server = await startServer(TEN)
+})
 
 t.test('frames over the rate are refused with one notice that says when to go on', async (t) => {
-  const server = await serverFor(t, TEN)
   const [a, b] = [await connect(server, 'a'), await connect(server, 'b')]
   await a.join('r')
   await b.join('r')
@@ -293,8 +296,8 @@ t.test('frames over the rate are refused with one notice that says when to go on
 })
 
 t.test('at most one notice a second', async (t) => {
-  const server = await serverFor(t, { ...TEN, MESSAGE_BURST: '20' })
-  const a = await connect(server, 'a')
+  const limited = await serverFor(t, { ...TEN, MESSAGE_BURST: '20' })
+  const a = await connect(limited, 'a')
   const notices: number[] = []
   a.onEnvelope = ({ code }) => {
     if (code === 'rate_limited') notices.push(performance.now())
@@ -313,7 +316,6 @@ t.test('at most one notice a second', async (t) => {
 })
 
 t.test('every frame counts: control frames, binary, malformed and unknown ones', async (t) => {
-  const server = await serverFor(t, TEN)
   for (const [name, bytes] of [
     ['pings of the protocol', frame(OPCODE.ping, 'p')],
     ['pongs nobody asked for', frame(OPCODE.pong, 'p')],
@@ -344,7 +346,6 @@ t.test('every frame counts: control frames, binary, malformed and unknown ones',
 })
 
 t.test('who goes on and on is closed with 4429 and told when to come back', async (t) => {
-  const server = await serverFor(t, TEN)
   const witness = await connect(server, 'witness')
   await witness.join('r')
   for (const bytes of [

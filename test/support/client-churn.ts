@@ -47,8 +47,10 @@ export async function clientChurn(t: Test, total: number, atATime: number): Prom
   const server = await startServer({
     CONNECT_RATE_MAX: '0',
     MESSAGE_RATE: '0',
-    PING_INTERVAL_MS: '300',
-    PONG_TIMEOUT_MS: '300',
+    // What rooms keep for those who come back is kept on purpose.
+    HISTORY_SIZE: '0',
+    PING_INTERVAL_MS: '700',
+    PONG_TIMEOUT_MS: '1000',
     ...inspected,
   })
   t.teardown(() => server.stop())

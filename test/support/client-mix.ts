@@ -25,8 +25,8 @@ const LAG_MS = 1_000
 
 /** What the mix needs: fast pings, a low message limit, a small outbox, and a limit that one address is over. */
 export const mixEnv: Env = {
-  PING_INTERVAL_MS: '1000',
-  PONG_TIMEOUT_MS: '500',
+  PING_INTERVAL_MS: '700',
+  PONG_TIMEOUT_MS: '1000',
   MESSAGE_RATE: '5',
   MESSAGE_BURST: '20',
   OUTBOX_MAX_BYTES: '1024',
@@ -127,7 +127,7 @@ export async function clientMix(t: Test, { total, atATime, env = {} }: MixOption
   const watch = (async () => {
     let polls = 0
     while (isOn) {
-      const { clients, rooms } = await server.health()
+      const { clients, rooms } = await server.health('/health', 10_000)
       polls++
       // Never fewer than those that stay, never more than have connected at all and not yet ended for us.
       if (clients < keepers.length || clients > keepers.length + begun || rooms < 1)

@@ -4,17 +4,16 @@ import { RawSocket, type Response, upgradeRequest } from './raw-socket.ts'
 import type { Env, Server } from './server.ts'
 import { tokenFor } from './token.ts'
 
-/** Upgrades of one address before the limit; each kind comes from an address of its own. */
-const ADDRESS_MAX = 2_500
 const OVER_LIMIT_ADDRESS = '127.9.9.9'
 const ORIGIN = 'https://good.example'
 
-export const floodEnv: Env = {
-  CONNECT_RATE_MAX: String(ADDRESS_MAX),
+/** `addressMax` upgrades of one address before the limit; each kind comes from an address of its own. */
+export const floodEnv = (addressMax: number): Env => ({
+  CONNECT_RATE_MAX: String(addressMax),
   CONNECT_RATE_WINDOW_MS: '3600000',
   ALLOWED_ORIGINS: ORIGIN,
   HANDSHAKE_TIMEOUT_MS: '1000',
-}
+})
 
 export interface RefusedKind {
   bytes: () => string
@@ -58,8 +57,8 @@ export const refusedKinds: { [name: string]: RefusedKind } = {
 }
 
 /** From now on one address is over the limit. */
-export async function useUpLimit(server: Server): Promise<void> {
-  await inBatches(ADDRESS_MAX, async () => {
+export async function useUpLimit(server: Server, addressMax: number): Promise<void> {
+  await inBatches(addressMax, async () => {
     const socket = await RawSocket.upgrade(server, '/ws', { tcp: { localAddress: OVER_LIMIT_ADDRESS } })
     socket.destroy()
   })
