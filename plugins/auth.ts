@@ -12,11 +12,11 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Verifies a token; undefined for every fault alike. */
     verifyToken(token: string): Identity | undefined
-    /** Sets `request.identity`, or throws the Refusal with 401. */
+    /** Sets `request.roomcastIdentity`, or throws the Refusal with 401. */
     authenticate(request: FastifyRequest): void
   }
   interface FastifyRequest {
-    identity: Identity | undefined
+    roomcastIdentity: Identity | undefined
   }
 }
 
@@ -72,15 +72,15 @@ export const authPlugin = fp(
       return undefined
     }
     app.decorate('verifyToken', verifyToken)
-    app.decorateRequest('identity', undefined)
+    app.decorateRequest('roomcastIdentity', undefined)
     app.decorate('authenticate', (request: FastifyRequest) => {
       const token = tokenOf({
         query: request.query,
         authorization: request.headers.authorization,
         protocols: request.headers['sec-websocket-protocol'],
       })
-      request.identity = token === undefined ? undefined : verifyToken(token)
-      if (request.identity === undefined) throw new Refusal('unauthorized', 'a valid token is needed')
+      request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)
+      if (request.roomcastIdentity === undefined) throw new Refusal('unauthorized', 'a valid token is needed')
     })
   },
   { name: 'roomcast-auth' },

@@ -1,9 +1,13 @@
-import fastifyRateLimit from '@fastify/rate-limit'
-import type { FastifyInstance } from 'fastify'
+import { isIP } from 'node:net'
+import fastifyRateLimit, { normalizeIP } from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { connectionCounts } from './connection-counts.ts'
+
+/** What one subscriber of an IPv6 network has at least. */
+const IPV6_PREFIX_BITS = 64
 
 /**
  * Limits the upgrades from one address. Routes ask for it with `config: { rateLimit: {} }`. An address is what
@@ -16,7 +20,7 @@ export const rateLimitPlugin = fp(
       global: false,
       max: config.connectRateMax,
       timeWindow: config.connectRateWindowMs,
-      ipv6Subnet: 64,
+      keyGenerator: addressOf,
       store: connectionCounts(app.shortRedis, config.redisPrefix),
       // Retry-After alone: the counters are nobody's business but ours.
       addHeaders: { 'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false },
@@ -30,3 +34,9 @@ export const rateLimitPlugin = fp(
   },
   { name: 'roomcast-rate-limit', dependencies: ['roomcast-redis'] },
 )
+
+/** Some proxies write the port too; what is no address at all counts as the proxy's own. */
+function addressOf({ ip, socket }: FastifyRequest): string {
+  const address = /^\[([^\]]+)\](?::\d+)?$/.exec(ip)?.[1] ?? /^([\d.]+):\d+$/.exec(ip)?.[1] ?? ip
+  return normalizeIP(isIP(address) === 0 ? (socket.remoteAddress ?? '') : address, IPV6_PREFIX_BITS)
+}

@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { WebSocket } from 'ws'
 import { Refusal } from '../src/auth/refusal.ts'
-import type { Config } from '../src/config.ts'
+import { type Config, ConfigError } from '../src/config.ts'
 import type { Client } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
@@ -55,6 +55,16 @@ export class HubSocket extends WebSocket implements Socket {
     return this.#stream?.bytesWritten ?? 0
   }
 
+  /** ws answers pings through this. The hub's go through the outbox, counted and in order; a host's own sockets' do not. */
+  override pong(data?: unknown, mask?: boolean, done?: (error: Error) => void): void {
+    if (this.pump === undefined) {
+      super.pong(data, mask, done)
+      return
+    }
+    this.pump.receivePing(data as Buffer)
+    ;(done as (() => void) | undefined)?.()
+  }
+
   destroy(): void {
     this.terminate()
   }
@@ -69,6 +79,11 @@ export class HubSocket extends WebSocket implements Socket {
 /** Registers @fastify/websocket with limits that hold, and gives back the descriptor of every upgrade that fails. */
 export const websocketPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
+    if (app.hasDecorator('websocketServer')) {
+      throw new ConfigError(
+        '@fastify/websocket is registered already; leave that to roomcast, your routes can use it',
+      )
+    }
     guardUpgrades(app)
     await app.register(fastifyWebsocket, {
       options: {
@@ -76,7 +91,6 @@ export const websocketPlugin = fp(
         maxPayload: config.maxMessageBytes,
         maxFragments: MAX_FRAGMENTS,
         closeTimeout: CLOSE_TIMEOUT_MS,
-        autoPong: false,
         clientTracking: false,
         perMessageDeflate: false,
         handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),

@@ -8,8 +8,10 @@ import { version } from '../src/version.ts'
  */
 export async function healthRoutes(app: FastifyInstance): Promise<void> {
   const { hub } = app
+  // A host's limit for its own routes must not turn a health check red.
+  const options = { config: { rateLimit: false as const } }
 
-  app.get('/health', async (_request, reply) => {
+  app.get('/health', options, async (_request, reply) => {
     reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')
     return {
       status: hub.isDraining ? 'draining' : hub.bridgeStatus.state === 'up' ? 'healthy' : 'degraded',
@@ -23,12 +25,12 @@ export async function healthRoutes(app: FastifyInstance): Promise<void> {
     }
   })
 
-  app.get('/health/live', async (_request, reply) => {
+  app.get('/health/live', options, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     return { status: 'live' }
   })
 
-  app.get('/health/ready', async (_request, reply) => {
+  app.get('/health/ready', options, async (_request, reply) => {
     reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')
     return { status: hub.isDraining ? 'draining' : 'ready' }
   })

@@ -31,7 +31,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     exposeHeadRoute: false,
     // The request line holds the token: a host's own request log must not print it.
     logLevel: 'silent',
-    ...(config.connectRateMax > 0 && { config: { rateLimit: {} } }),
+    config: { rateLimit: config.connectRateMax > 0 && {} },
     preValidation: async (request) => {
       checkHandshake(request)
       checkAdmission(request)
@@ -46,7 +46,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     },
     handler: async (_request, reply) => reply.code(426).send(),
     wsHandler: (socket, request) => {
-      const { identity, raw } = request
+      const { roomcastIdentity: identity, raw } = request
       if (identity === undefined) throw new Error('a client got past authentication')
       const hubSocket = socket as HubSocket
       hubSocket.attach(raw.socket)
@@ -61,14 +61,13 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
 function attachPumps(
   app: FastifyInstance,
   socket: HubSocket,
-  identity: NonNullable<FastifyRequest['identity']>,
+  identity: NonNullable<FastifyRequest['roomcastIdentity']>,
   options: ReadPumpOptions,
 ): void {
   // The plugin's own listener holds on to the request.
   socket.removeAllListeners('error')
   socket.on('error', onError)
   socket.on('message', onMessage)
-  socket.on('ping', onPing)
   socket.on('pong', onPong)
   socket.on('close', onClose)
   socket.client = app.hub.connect(socket, identity)
@@ -78,11 +77,6 @@ function attachPumps(
 function onMessage(this: unknown, data: unknown, isBinary: boolean): void {
   const { pump } = this as HubSocket
   pump?.receive(data as Buffer, isBinary)
-}
-
-function onPing(this: unknown, payload: Buffer): void {
-  const { pump } = this as HubSocket
-  pump?.receivePing(payload)
 }
 
 function onPong(this: unknown, payload: Buffer): void {

@@ -12,11 +12,18 @@ import { wsRoute } from '../routes/ws.ts'
 import { Refusal } from './auth/refusal.ts'
 import { type ConfigInput, configFrom } from './config.ts'
 
+/** Settings of the process and its HTTP server, which an embedding app has its own of. */
+type ProcessSetting =
+  | 'port'
+  | 'host'
+  | 'workers'
+  | 'logLevel'
+  | 'nodeEnv'
+  | 'trustProxy'
+  | 'handshakeTimeoutMs'
+
 /** The settings of docs/SETTINGS.md in camel case, but for those of the process, and where the routes hang. */
-export type RoomcastOptions = Omit<
-  ConfigInput,
-  'port' | 'host' | 'workers' | 'logLevel' | 'nodeEnv' | 'trustProxy'
-> & {
+export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
   /** Put before `/ws` and `/health`, e.g. `/realtime`. */
   prefix?: string
 }
@@ -67,6 +74,10 @@ export function answerError(error: FastifyError | Refusal, request: FastifyReque
   return reply.code(500).send({ error: 'internal', message: 'the server failed' })
 }
 
+// The plugins' declarations of app.hub and app.rooms, for hosts in TypeScript.
+export type {} from '../plugins/bridge.ts'
+export type {} from '../plugins/hub.ts'
+export type {} from '../plugins/rooms.ts'
 export type { Delivery } from './bridge/bridge.ts'
 export { type Config, ConfigError, type ConfigInput, configFrom, configFromEnv } from './config.ts'
 export type { Client, ClientStats } from './hub/client.ts'

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { canClaim } from './auth/permissions.ts'
 import { parseRedisUrl } from './bridge/redis-url.ts'
@@ -62,12 +63,18 @@ const canJson = z.preprocess((value, context) => {
   }
 }, canClaim)
 
-const named = /^(loopback|linklocal|uniquelocal)$/
-const address = /^[0-9a-fA-F:.]+(\/\d{1,3})?$/
-const proxy = z.string().refine((value) => named.test(value) || (address.test(value) && /[.:]/.test(value)), {
+const proxy = z.string().refine(isProxy, {
   error:
     'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',
 })
+
+function isProxy(value: string): boolean {
+  if (/^(loopback|linklocal|uniquelocal)$/.test(value)) return true
+  const [address = '', bits, ...more] = value.split('/')
+  const version = isIP(address)
+  if (version === 0 || more.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}
 
 /** Every setting. In the environment its name is in capitals: maxClients is MAX_CLIENTS. */
 export const settings = z
@@ -172,6 +179,11 @@ export const settings = z
     historyTtlMs: integer(1000, 24 * HOUR_MS)
       .default(300_000)
       .describe("How long a room's history outlives its last message."),
+    historyTotalBytes: integer(1024, 1024 * 1024 * 1024 * 1024)
+      .default(268_435_456)
+      .describe(
+        'Bytes that all rooms together keep in memory; beyond, the rooms idle for longest lose theirs. With Redis its `maxmemory` is the bound.',
+      ),
     historyMaxBytes: integer(1024, 1024 * 1024 * 1024)
       .default(1_048_576)
       .describe('Bytes that a room keeps at most, however few messages that are.'),

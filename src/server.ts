@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import type { Service } from './start.ts'
 
 // Signals are heard from the first moment on: what start.ts imports takes a while to load, and a signal meanwhile

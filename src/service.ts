@@ -44,6 +44,7 @@ export async function createService(config: Config): Promise<FastifyInstance> {
     logLevel: _level,
     nodeEnv: _env,
     trustProxy: _proxies,
+    handshakeTimeoutMs: _timeout,
     ...options
   } = config
   await app.register(roomcast, options)

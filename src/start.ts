@@ -31,11 +31,7 @@ export async function start(): Promise<Service> {
       return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log)
     }
     const app = await createService(config)
-    await app.listen({
-      port: config.port,
-      host: config.host,
-      listenTextResolver: () => 'http server listening',
-    })
+    await listen(app, config)
     const { port } = app.server.address() as AddressInfo
     app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
     if (hasShortSecret(config)) app.log.warn('JWT_SECRET: secrets of less than 32 bytes can be guessed')
@@ -53,6 +49,17 @@ export async function start(): Promise<Service> {
       process.exit(1)
     }
     throw error
+  }
+}
+
+/** Fastify would log a line of its own, without fields. */
+async function listen(app: FastifyInstance, { port, host }: Config): Promise<void> {
+  const { level } = app.log
+  app.log.level = 'warn'
+  try {
+    await app.listen({ port, host })
+  } finally {
+    app.log.level = level
   }
 }
 
@@ -83,7 +90,7 @@ for example by pasting this into another terminal, and then the lines below it:
 
   npx -y wscat -c '${url}'
   {"type":"join","room":"general"}
-  {"type":"message","room":"general","content":"Hello, world!"}
+  {"type":"message","room":"general","content":"Hello, world!","echo":true}
 
 `)
 }

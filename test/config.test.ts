@@ -63,6 +63,13 @@ t.test('a bad value stops the start, names the variable and does not repeat the 
     ['TRUST_PROXY', 'true'],
     ['TRUST_PROXY', 'proxy.internal'],
     ['TRUST_PROXY', '10.0.0.0/8 1'],
+    ['TRUST_PROXY', '10.0.0.0/33'],
+    ['TRUST_PROXY', '10.0.0/8'],
+    ['WORKERS', '2'],
+    ['REDIS_URL', 'localhost'],
+    ['REDIS_URL', 'redis+sentinel://a:1'],
+    ['REDIS_URL', 'redis+cluster://a'],
+    ['REDIS_PREFIX', 'a{b}'],
   ] as const) {
     const error = t.throws(() => configFromEnv({ [name]: value }), ConfigError) as Error
     t.match(error.message, `${name}: `, `${name}=${value}`)

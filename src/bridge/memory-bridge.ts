@@ -18,11 +18,18 @@ import { RoomHistory } from './room-history.ts'
 /** How often what has expired is looked for. */
 const SWEEP_MS = 10_000
 
+export interface MemoryLimits extends HistoryLimits {
+  /** All rooms together. */
+  historyTotalBytes: number
+}
+
 /** The bridge of a single node: what is published is delivered at once, in the same turn. */
 export class MemoryBridge implements Bridge {
-  readonly #limits: HistoryLimits
+  readonly #limits: MemoryLimits
   readonly #clock: Clock
+  /** By room, the one idle for longest first. */
   readonly #histories = new Map<string, RoomHistory>()
+  #bytes = 0
   /** Idempotent publishes by user, room and key, oldest first. */
   readonly #keys = new Map<string, { published: Published; expiresAt: number }>()
   readonly #sweeper: NodeJS.Timeout
@@ -30,7 +37,7 @@ export class MemoryBridge implements Bridge {
   #nextEpoch = newEpoch()
   #host: BridgeHost | undefined
 
-  constructor(limits: HistoryLimits, clock: Clock) {
+  constructor(limits: MemoryLimits, clock: Clock) {
     this.#limits = limits
     this.#clock = clock
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
@@ -53,8 +60,11 @@ export class MemoryBridge implements Bridge {
     let position: Position | undefined
     if (room !== undefined && this.#limits.historySize > 0) {
       const history = this.#history(room)
-      text = history.append((at) => messageText(head, at), this.#clock.steadyMs())
+      text = this.#counted(history, () =>
+        history.append((at) => messageText(head, at), this.#clock.steadyMs()),
+      )
       position = history.position
+      this.#forgetIdlest(room)
     } else {
       text = messageText(head, undefined)
     }
@@ -79,7 +89,7 @@ export class MemoryBridge implements Bridge {
   async replay(room: string, request: ReplayRequest): Promise<Replay> {
     if (this.#limits.historySize === 0) return { position: undefined, isComplete: false, messages: [] }
     const known = this.#known(room)
-    if (known !== undefined) return known.replay(request, this.#clock.steadyMs())
+    if (known !== undefined) return this.#counted(known, () => known.replay(request, this.#clock.steadyMs()))
     // A room without messages takes no memory: its position is where its history will begin.
     const position = { epoch: this.#nextEpoch, offset: 0 }
     const { since } = request
@@ -109,14 +119,36 @@ export class MemoryBridge implements Bridge {
 
   #history(room: string): RoomHistory {
     const known = this.#known(room)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      this.#histories.delete(room)
+      this.#histories.set(room, known)
+      return known
+    }
     const history = new RoomHistory(this.#nextEpoch, this.#limits, this.#clock.steadyMs())
     this.#histories.set(room, history)
+    this.#bytes += history.bytes
     return history
+  }
+
+  /** Does something with a history and keeps count of the bytes that it takes. */
+  #counted<T>(history: RoomHistory, action: () => T): T {
+    const before = history.bytes
+    const result = action()
+    this.#bytes += history.bytes - before
+    return result
+  }
+
+  /** Keeps within the bound over all rooms; `current` is the one that has just grown. */
+  #forgetIdlest(current: string): void {
+    for (const room of this.#histories.keys()) {
+      if (this.#bytes <= this.#limits.historyTotalBytes || room === current) return
+      this.#forget(room)
+    }
   }
 
   /** Whoever has a position in a forgotten history must not take a later one for it. */
   #forget(room: string): void {
+    this.#bytes -= this.#histories.get(room)?.bytes ?? 0
     this.#histories.delete(room)
     this.#nextEpoch = newEpoch()
   }
@@ -124,7 +156,7 @@ export class MemoryBridge implements Bridge {
   #sweep(): void {
     const now = this.#clock.steadyMs()
     for (const [room, history] of this.#histories) {
-      if (history.sweep(now)) this.#forget(room)
+      if (this.#counted(history, () => history.sweep(now))) this.#forget(room)
     }
     for (const [key, { expiresAt }] of this.#keys) {
       if (expiresAt > now) break

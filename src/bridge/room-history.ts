@@ -1,6 +1,9 @@
 import type { Position } from '../protocol/envelope.ts'
 import { type HistoryLimits, POSITION_EXTRA_TTL_MS, type Replay, type ReplayRequest } from './bridge.ts'
 
+/** What a room costs beside its messages. */
+const ROOM_BYTES = 512
+
 /** One room's history in memory: its epoch and offset as one, and the newest messages within the limits. */
 export class RoomHistory {
   readonly epoch: string
@@ -16,6 +19,11 @@ export class RoomHistory {
     this.epoch = epoch
     this.#limits = limits
     this.#expiresAt = nowMs + limits.historyTtlMs + POSITION_EXTRA_TTL_MS
+  }
+
+  /** What the history takes in memory, about. */
+  get bytes(): number {
+    return ROOM_BYTES + this.#bytes
   }
 
   get position(): Position {

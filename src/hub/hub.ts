@@ -201,20 +201,17 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   /**
-   * Publishes a value to a room, or to every client when `room` is undefined, of every node: for the app that hub is
-   * part of. Throws TypeError for what is no room name or has no JSON form. Resolves when the bridge has taken it.
+   * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
+   * TypeError for what is no room name or has no JSON form. Resolves when the bridge has taken it.
    */
-  async publish(room: string | undefined, content: unknown, { user = 'server' } = {}): Promise<Published> {
-    if (room !== undefined && !isRoomName(room)) throw new TypeError('not a room name')
-    const text = JSON.stringify(content)
-    if (text === undefined) throw new TypeError('the content has no JSON form')
-    return this.publishText({
-      room,
-      content: text,
-      from: { client: this.node, user },
-      exclude: undefined,
-      key: undefined,
-    })
+  async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
+    if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
+    return this.#publishValue(room, content, user)
+  }
+
+  /** The same to every client of every node. */
+  async broadcast(content: unknown, { user = 'server' } = {}): Promise<Published> {
+    return this.#publishValue(undefined, content, user)
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
@@ -288,6 +285,13 @@ export class Hub implements ClientContext, BridgeHost {
 
   onDropped(_client: Client): void {
     this.counters.drops++
+  }
+
+  #publishValue(room: string | undefined, value: unknown, user: string): Promise<Published> {
+    const content = JSON.stringify(value)
+    if (content === undefined) throw new TypeError('the content has no JSON form')
+    const from = { client: this.node, user }
+    return this.publishText({ room, content, from, exclude: undefined, key: undefined })
   }
 
   #unsubscribeUnused(room: string): void {

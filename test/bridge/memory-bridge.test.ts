@@ -1,5 +1,36 @@
+import t from 'tap'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
 import { systemClock } from '../../src/clock.ts'
-import { bridgeContract } from '../support/bridge-contract.ts'
+import { bridgeContract, TestNode } from '../support/bridge-contract.ts'
 
-bridgeContract('memory', { nodes: 1, create: (limits) => new MemoryBridge(limits, systemClock) })
+const historyTotalBytes = 1_000_000
+
+bridgeContract('memory', {
+  nodes: 1,
+  create: (limits) => new MemoryBridge({ ...limits, historyTotalBytes }, systemClock),
+})
+
+t.test('all rooms together keep no more than they may: those idle for longest lose theirs', async (t) => {
+  const limits = {
+    historySize: 10,
+    historyTtlMs: 60_000,
+    historyMaxBytes: 100_000,
+    historyTotalBytes: 10_000,
+  }
+  const node = new TestNode(new MemoryBridge(limits, systemClock))
+  t.teardown(() => node.bridge.close())
+  const read = async (room: string) =>
+    (await node.bridge.replay(room, { since: undefined, limit: 10 })).messages.length
+  await node.publish('kept', 1)
+  const { position: seen } = await node.bridge.replay('idle', { since: undefined, limit: 0 })
+  await node.publish('idle', 1)
+  for (let n = 0; n < 30; n++) {
+    await node.publish(`room ${n}`, 'x'.repeat(200))
+    await node.publish('kept', n)
+  }
+  t.equal(await read('idle'), 0)
+  t.equal(await read('room 29'), 1)
+  t.equal(await read('kept'), 10)
+  const again = await node.bridge.replay('idle', { since: seen, limit: 9 })
+  t.match(again, { isComplete: false }, 'and nobody takes the new history for the old one')
+})

@@ -19,6 +19,7 @@ const limits = {
   historySize: 0,
   historyTtlMs: 10_000,
   historyMaxBytes: 10_000,
+  historyTotalBytes: 10_000,
 }
 const everything = new Permissions({ join: ['*'], publish: ['*'], broadcast: true }, 'u')
 
