@@ -226,7 +226,12 @@ for (const [name, policy, messages, bytes] of [
   t.test(`B24 a hundred members that never read cost what the limit says (${name})`, async (t) => {
     const limit = 1 * KB
     const stalledCount = 100
-    const server = await serverFor(t, { SLOW_CLIENT: policy, OUTBOX_MAX_BYTES: String(limit), ...inspected })
+    const server = await serverFor(t, {
+      SLOW_CLIENT: policy,
+      OUTBOX_MAX_BYTES: String(limit),
+      HISTORY_SIZE: '0',
+      ...inspected,
+    })
     const inspector = await Inspector.open(server)
     t.teardown(() => inspector.close())
     const a = await connect(server, 'a')
