@@ -6,12 +6,19 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { pollUntil } from './until.ts'
 
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** A real redis-server of the test's own: it can be killed, frozen and started again on its port. */
 export class TestRedis {
   readonly port: number
   readonly url: string
   readonly #directory = mkdtempSync(join(tmpdir(), 'roomcast-redis-'))
   readonly #args: string[]
+  /** How the test's own commands log in, where the server asks for that. */
+  login: { username?: string; password?: string } = {}
   #process: ChildProcess | undefined
 
   constructor(port: number, args: string[] = []) {
@@ -26,11 +33,13 @@ export class TestRedis {
     this.#process = spawn('redis-server', [...fixed, '--dir', this.#directory, ...this.#args, ...extraArgs], {
       stdio: 'ignore',
     })
+    running.add(this.#process)
     await pollUntil(`redis-server on ${this.port}`, () => this.#answers())
   }
 
   async #answers(): Promise<boolean> {
-    const client = new Redis(this.port, { lazyConnect: true, retryStrategy: null, enableReadyCheck: false })
+    const options = { lazyConnect: true, retryStrategy: null, enableReadyCheck: false, ...this.login }
+    const client = new Redis(this.port, options)
     client.on('error', () => {})
     try {
       await client.connect()
@@ -45,7 +54,7 @@ export class TestRedis {
 
   /** A client for the test's own commands, gone by itself with `stop`. */
   async command(...args: (string | number | Buffer)[]): Promise<unknown> {
-    const client = new Redis(this.port, { lazyConnect: true, retryStrategy: null })
+    const client = new Redis(this.port, { lazyConnect: true, retryStrategy: null, ...this.login })
     client.on('error', () => {})
     try {
       await client.connect()
@@ -71,6 +80,7 @@ export class TestRedis {
     const gone = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
     await gone
+    running.delete(child)
   }
 
   async stop(): Promise<void> {

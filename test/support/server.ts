@@ -8,7 +8,7 @@ import { Notifier } from './until.ts'
 
 /** ROOMCAST_DIST names another build than dist/. */
 const ENTRY = `${process.env.ROOMCAST_DIST ?? 'dist'}/src/server.js`
-const START_MS = 15_000
+const START_MS = 30_000
 const STOP_MS = 15_000
 
 export type Env = Record<string, string>
