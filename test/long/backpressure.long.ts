@@ -68,8 +68,8 @@ for (const [name, policy, count, bytes, perSecond] of [
     clearInterval(timer)
     const bound = 100 * (limit + bytes) + 64 * MB
     t.ok(
-      most - before <= bound,
-      `RSS grew by ${Math.round((most - before) / MB)} MB of ${Math.round(bound / MB)}`,
+      most - rssBefore <= bound,
+      `RSS grew by ${Math.round((most - rssBefore) / MB)} MB of ${Math.round(bound / MB)}`,
     )
     for (const { socket } of stalled) socket.reset()
     await clientsAre(server, 1, { rooms: 1, deadlineMs: 5_000 })
