@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { type Client, connect } from './client.ts'
-import { cpuWait } from './cpu-wait.ts'
+import { cpuWait, timedHealth } from './cpu-wait.ts'
 import { ask, connectCrowd, quantile, Reader } from './crowd.ts'
 import { textFrame } from './frames.ts'
 import { type Address, upgradeRequest } from './raw-socket.ts'
@@ -49,7 +49,7 @@ export async function slowRoom(t: Test, options: SlowRoomOptions): Promise<void>
   const waited = cpuWait(server)
   const watch = watchHealth(server)
   const churn = churnRooms(cast.churner)
-  await play(t, cast, options)
+  await play(cast, options)
   for (const reader of healthy) await reader.reads(options.messages - 1, 10_000)
   await clientsAre(server, left)
   const [health, churnMs] = [await watch.stop(), await churn.stop()]
@@ -65,14 +65,14 @@ export async function slowRoom(t: Test, options: SlowRoomOptions): Promise<void>
   const worst = quantile(latenciesMs, 1)
   t.ok(worst < 4 * withinMs, `no pause when a stalled client is dropped (${Math.round(worst)} ms at most)`)
   t.ok(
-    health.every(({ ms }) => ms < withinMs),
+    health.every(({ ms }) => ms < options.withinMs),
     '/health answers all the while',
   )
   t.ok(
     health.every(({ clients }) => clients >= left && clients <= all),
     '/health never counts wrong',
   )
-  t.ok(churnMs.length > 10 && churnMs.every((ms) => ms < withinMs), 'joins and leaves work during all of it')
+  t.ok(churnMs.length > 5 && churnMs.every((ms) => ms < withinMs), 'joins and leaves work during all of it')
   if (options.policy === 'drop') await checkDropped(t, stalled, options)
   else await checkCut(t, stalled)
   t.equal(server.stderr, '', 'nothing on stderr')
@@ -133,7 +133,7 @@ setInterval(() => {}, 1000)`
 }
 
 /** Sends everything on time; in the middle two stalled clients read again and the third is killed. */
-async function play(t: Test, cast: Cast, options: SlowRoomOptions): Promise<void> {
+async function play(cast: Cast, options: SlowRoomOptions): Promise<void> {
   const { sender, stalled } = cast
   const pad = 'x'.repeat(10 * KB)
   const filler = 'x'.repeat(64 * KB)
@@ -147,8 +147,8 @@ async function play(t: Test, cast: Cast, options: SlowRoomOptions): Promise<void
     for (; filled < options.fill && filled * half < options.fill * seq; filled++) sender.say('fill', filler)
     if (seq === Math.floor(options.messages / 2)) {
       if (options.policy === 'disconnect') {
-        const { clients } = await cast.server.health()
-        t.equal(clients, options.healthy + 2 + (options.fill > 0 ? 1 : 0), 'the full ones are gone by now')
+        // The full ones are gone by now; the killed one is not full when only the others were filled.
+        await clientsAre(cast.server, options.healthy + 2 + (options.fill > 0 ? 1 : 0), { deadlineMs: 5_000 })
       }
       for (const { client } of stalled) client.socket.resume()
       cast.killStalled()
@@ -203,11 +203,9 @@ function repeat<T>(step: () => Promise<T>): Watch<T> {
 /** Polls /health every 50 ms. */
 export function watchHealth(server: Server): Watch<{ clients: number; ms: number }> {
   return repeat(async () => {
-    const startMs = performance.now()
-    const { clients } = await server.health('/health', 10_000)
-    const ms = performance.now() - startMs
+    const { health, ms } = await timedHealth(server)
     await pace(50)
-    return { clients, ms }
+    return { clients: health.clients, ms }
   })
 }
 
