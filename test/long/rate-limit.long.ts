@@ -1,8 +1,9 @@
 // B46 with the product's defaults and the numbers of the case; a client that is patient in going over its rate.
 import t from 'tap'
 import { type Client, connect } from '../support/client.ts'
-import { cpuWait, timedHealth } from '../support/cpu-wait.ts'
+import { cpuWait } from '../support/cpu-wait.ts'
 import { connectCrowd, inBatches, quantile } from '../support/crowd.ts'
+import { HealthPoller } from '../support/health-poller.ts'
 import { reconnectStorm } from '../support/reconnect-storm.ts'
 import { startServer } from '../support/server.ts'
 import { clientsAre } from '../support/still-serving.ts'
@@ -45,19 +46,20 @@ t.test('B46 20 messages a second to 5,000 clients while 200 a second connect', a
   const sender = await connect(server, 'sender')
   await sender.join('r')
   const waited = cpuWait(server)
-  const healthMs: number[] = []
+  const poller = new HealthPoller(server, 50)
+  t.teardown(() => poller.kill())
   const more: Client[] = []
   const startMs = performance.now()
   const ticks = 200
   for (let tick = 0; tick < ticks; tick++) {
     sender.say('r', 'x'.repeat(1_000))
-    void timedHealth(server).then(({ ms }) => healthMs.push(ms))
     void inBatches(10, async () =>
       more.push(await connect(server, 'late', {}, { record: false, deadlineMs: 30_000 })),
     )
     await pace(Math.max(0, startMs + (tick + 1) * 50 - performance.now()))
   }
   const tookMs = performance.now() - startMs
+  const healthMs = (await poller.stop()).map(({ ms }) => ms)
   await sender.fence(60_000)
   await clientsAre(server, members.length + 1 + ticks * 10, { deadlineMs: 30_000 })
   t.comment(

@@ -3,9 +3,9 @@ import type { Test } from 'tap'
 import { type Client, connect } from './client.ts'
 import { cpuWait } from './cpu-wait.ts'
 import { ask, inBatches, quantile } from './crowd.ts'
+import { HealthPoller } from './health-poller.ts'
 import { freePort } from './nginx.ts'
 import { type Env, type Server, startServer } from './server.ts'
-import { watchHealth } from './slow-room.ts'
 import { clientsAre } from './still-serving.ts'
 import { pace } from './until.ts'
 
@@ -53,7 +53,9 @@ export async function reconnectStorm(t: Test, options: StormOptions): Promise<vo
   const waited = cpuWait(server)
   const watch = ready.then(() => {
     readyMs = performance.now()
-    return watchHealth(server)
+    const poller = new HealthPoller(server, 50)
+    t.teardown(() => poller.kill())
+    return poller
   })
   let refusals = 0
   const back = await Promise.all(
