@@ -37,6 +37,7 @@ export const rateLimitPlugin = fp(
 
 /** Some proxies write the port too; what is no address at all counts as the proxy's own. */
 function addressOf({ ip, socket }: FastifyRequest): string {
+  if (isIP(ip) === 4) return ip
   const address = /^\[([^\]]+)\](?::\d+)?$/.exec(ip)?.[1] ?? /^([\d.]+):\d+$/.exec(ip)?.[1] ?? ip
   return normalizeIP(isIP(address) === 0 ? (socket.remoteAddress ?? '') : address, IPV6_PREFIX_BITS)
 }

@@ -18,7 +18,8 @@ const CLOSE_TIMEOUT_MS = 2000
 /** A message may come in so many fragments, which bounds what an unfinished one costs beside its bytes. */
 const MAX_FRAGMENTS = 1024
 /** An upgrade that was neither done nor refused and closed by then is cut; hooks may take 0.5 s for Redis. */
-const UPGRADE_TIMEOUT_MS = 4000
+const UPGRADE_TIMEOUT_MS = 3500
+const UPGRADE_SWEEP_MS = 500
 /** Where upgrades go whose target cannot be decoded: Fastify would answer them but leave the socket open. */
 const UNROUTABLE = '/undecodable-target'
 
@@ -105,22 +106,30 @@ export const websocketPlugin = fp(
 
 /**
  * Upgrades can get stuck between Node and the handshake: a hook that answers before this plugin sees the request, a
- * target that cannot be decoded, a server that is closing. Each keeps its descriptor for ever, so each has a timer.
+ * target that cannot be decoded, a server that is closing. Each would keep its descriptor for ever.
  */
 function guardUpgrades(app: FastifyInstance): void {
-  const timers = new WeakMap<Duplex, NodeJS.Timeout>()
+  /** When each upgrade began that is not done, oldest first. Refused ones stay until the sweep, destroyed already. */
+  const pending = new Map<Duplex, number>()
+  const sweep = setInterval(() => {
+    for (const [socket, startedAt] of pending) {
+      if (performance.now() - startedAt < UPGRADE_TIMEOUT_MS) break
+      pending.delete(socket)
+      socket.destroy()
+    }
+  }, UPGRADE_SWEEP_MS)
   app.server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex) => {
     if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
-    timers.set(
-      socket,
-      setTimeout(() => socket.destroy(), UPGRADE_TIMEOUT_MS),
-    )
-    socket.once('close', () => clearTimeout(timers.get(socket)))
+    pending.set(socket, performance.now())
   })
   app.addHook('onReady', async () => {
     app.websocketServer.on('connection', (_socket: WebSocket, request: IncomingMessage) => {
-      clearTimeout(timers.get(request.socket))
+      pending.delete(request.socket)
     })
+  })
+  app.addHook('onClose', async () => {
+    clearInterval(sweep)
+    for (const socket of pending.keys()) socket.destroy()
   })
   app.addHook('preClose', async () => {
     // From here on Fastify answers nothing that is closed properly.
@@ -144,6 +153,7 @@ const closingAnswer = [
 ].join('\r\n')
 
 function isDecodable(url: string): boolean {
+  if (!url.includes('%')) return true
   try {
     decodeURIComponent(url.split('?', 1)[0] ?? '')
     return true

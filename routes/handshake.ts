@@ -23,10 +23,12 @@ function check(isRight: boolean, message: string, options?: ConstructorParameter
 
 /** RFC 9112 section 3.2. Node checks it for requests, but not for upgrades. */
 function hasOneHost(rawHeaders: string[]): boolean {
-  const hosts = rawHeaders.filter(
-    (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host',
-  )
-  return hosts.length === 1 && /^[^\s/?#@\\]+$/.test(hosts[0] ?? '')
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.length !== 4 || rawHeaders[at]?.toLowerCase() !== 'host') continue
+    if (++hosts > 1 || !/^[^\s/?#@\\]+$/.test(rawHeaders[at + 1] ?? '')) return false
+  }
+  return hosts === 1
 }
 
 /** Distinct tokens, as RFC 6455 section 4.1 wants them. */

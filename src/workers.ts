@@ -6,6 +6,8 @@ import type { Service } from './start.ts'
 /** A worker that dies is replaced after this long; one that dies at its start must not keep the machine busy. */
 const REPLACE_MS = 250
 const REPLACE_MAX_MS = 10_000
+/** Beyond the grace: a worker that is frozen never ends by itself. */
+const KILL_AFTER_MS = 800
 /** A worker that has lived this long did not die at its start. */
 const SETTLED_MS = 10_000
 
@@ -36,7 +38,7 @@ export function startWorkers(config: Config, env: Record<string, string>, log: L
     stop: async (signal) => {
       isStopping = true
       log.info({ signal, workers: living().length }, 'stopping the workers')
-      await Promise.all(living().map((worker) => end(worker)))
+      await Promise.all(living().map((worker) => end(worker, config.shutdownGraceMs + KILL_AFTER_MS)))
       process.exit(0)
     },
   }
@@ -46,10 +48,14 @@ function living(): Worker[] {
   return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
 }
 
-/** A worker drains on SIGTERM, and ends by itself within its grace. */
-function end(worker: Worker): Promise<void> {
+/** A worker drains on SIGTERM and ends by itself within its grace; one that cannot is killed. */
+function end(worker: Worker, deadlineMs: number): Promise<void> {
   return new Promise((resolve) => {
-    worker.once('exit', () => resolve())
+    const timer = setTimeout(() => worker.process.kill('SIGKILL'), deadlineMs)
+    worker.once('exit', () => {
+      clearTimeout(timer)
+      resolve()
+    })
     worker.process.kill('SIGTERM')
   })
 }

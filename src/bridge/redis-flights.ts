@@ -4,6 +4,8 @@ import type { Publication, Published } from './bridge.ts'
 export interface Flight {
   readonly sequence: number
   readonly publication: Publication
+  /** The mark of an idempotent publish. */
+  readonly mark: string | undefined
   readonly bytes: number
   readonly sentAtMs: number
   readonly resolve: (published: Published) => void
@@ -40,12 +42,22 @@ export class Flights {
 
   begin(
     publication: Publication,
+    mark: string | undefined,
     bytes: number,
     sentAtMs: number,
     resolve: (published: Published) => void,
   ): Flight {
     const sequence = ++this.#sequence
-    const flight = { sequence, publication, bytes, sentAtMs, resolve, hasAnswer: false, isDelivered: false }
+    const flight = {
+      sequence,
+      publication,
+      mark,
+      bytes,
+      sentAtMs,
+      resolve,
+      hasAnswer: false,
+      isDelivered: false,
+    }
     this.#flights.set(sequence, flight)
     this.#bytes += bytes
     return flight

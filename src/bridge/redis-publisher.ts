@@ -69,11 +69,11 @@ export class RedisPublisher {
     }
     return new Promise((resolve) => {
       const head = Buffer.from(publication.head)
-      const flight = this.#flights.begin(publication, head.length, this.#now, resolve)
+      const flight = this.#flights.begin(publication, mark, head.length, this.#now, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
       else if (!this.#options.comesBack(room)) this.#deliverFlight(flight)
-      void this.#send(client, flight, head, mark)
+      void this.#send(client, flight, head)
     })
   }
 
@@ -90,7 +90,7 @@ export class RedisPublisher {
   /** Nothing is answered any more either. */
   giveUpFlights(): void {
     this.deliverFlights()
-    for (const flight of this.#flights.unanswered()) this.#flights.answer(flight, { scope: 'node' })
+    for (const flight of this.#flights.unanswered()) this.#giveUp(flight)
   }
 
   /** Redis has answered something; `clockOffsetMs` is its clock minus ours, when the answer told. */
@@ -131,7 +131,8 @@ export class RedisPublisher {
     return { scope: 'node' }
   }
 
-  async #send(client: RedisClient, flight: Flight, head: Buffer, mark: string | undefined): Promise<void> {
+  async #send(client: RedisClient, flight: Flight, head: Buffer): Promise<void> {
+    const { mark } = flight
     const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
     const { room, exclude } = flight.publication
     // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
@@ -161,7 +162,7 @@ export class RedisPublisher {
       this.answered()
       this.#land(flight, offset, isRepeat === 1)
     } catch (error) {
-      this.#fail(flight, mark, error as Error)
+      this.#fail(flight, error as Error)
     }
   }
 
@@ -173,13 +174,18 @@ export class RedisPublisher {
     this.#flights.answer(flight, isRepeat ? { ...published, duplicate: true } : published)
   }
 
-  #fail(flight: Flight, mark: string | undefined, error: Error): void {
-    if (mark !== undefined && !flight.hasAnswer) this.#localMarks.set(mark, this.#now)
+  #fail(flight: Flight, error: Error): void {
     this.#deliverFlight(flight)
-    this.#flights.answer(flight, { scope: 'node' })
+    this.#giveUp(flight)
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
     if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
       this.#options.onRefused(error.message)
+  }
+
+  /** Says that it went no further than this node; a repeat of its key is known for one. */
+  #giveUp(flight: Flight): void {
+    if (flight.mark !== undefined && !flight.hasAnswer) this.#localMarks.set(flight.mark, this.#now)
+    this.#flights.answer(flight, { scope: 'node' })
   }
 
   /** Delivers a publish to this node's members, if they have not got it. */

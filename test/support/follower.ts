@@ -85,6 +85,8 @@ export class Follower {
   count = 0
   local = 0
   joins = 0
+  /** The offset at its first join: messages behind it are due. */
+  firstOffset = 0
   /** Attempts that ended before `joined`. */
   failures = 0
   isJoined = false
@@ -242,7 +244,7 @@ export class Follower {
           ? undefined
           : { epoch, offset }
     this.isJoined = true
-    this.joins++
+    if (this.joins++ === 0) this.firstOffset = offset ?? 0
     this.#attempts = 0
     this.#options.ledger.notify()
   }

@@ -1,0 +1,98 @@
+// deploy/nginx.conf as it is, but for addresses and paths, run by Debian's nginx.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { freePort } from './nginx.ts'
+import { Program } from './program.ts'
+import type { Address } from './raw-socket.ts'
+import { pollUntil } from './until.ts'
+
+export const NGINX_CONF = 'deploy/nginx.conf'
+
+export class Balancer {
+  readonly host = '127.0.0.1'
+  readonly port: number
+  readonly file: string
+  readonly #folder: string
+  #program: Program | undefined
+
+  /** In front of two nodes, which need not be there yet. */
+  static async start(nodes: readonly Address[]): Promise<Balancer> {
+    const balancer = new Balancer(await freePort(), nodes)
+    await balancer.begin()
+    return balancer
+  }
+
+  constructor(port: number, nodes: readonly Address[]) {
+    this.port = port
+    this.#folder = mkdtempSync(join(tmpdir(), 'roomcast-balancer-'))
+    this.file = join(this.#folder, 'nginx.conf')
+    writeFileSync(this.file, this.#configuration(nodes))
+  }
+
+  /** Each of the substitutions is made once, so the rest of the file is what is tested. */
+  #configuration(nodes: readonly Address[]): string {
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (name) => `${name}_temp_path ${this.#folder}/${name};`,
+    )
+    const [one, two] = nodes as [Address, Address]
+    const substitutes: [from: string, to: string][] = [
+      ['worker_processes auto;', `worker_processes 1;${process.getuid?.() === 0 ? ' user root;' : ''}`],
+      ['worker_rlimit_nofile 131072;', ''],
+      ['/var/run/nginx.pid', `${this.#folder}/pid`],
+      ['error_log /dev/stderr', `error_log ${this.#folder}/error.log`],
+      ['worker_connections 65536;', 'worker_connections 16384;'],
+      ['http {\n', `http {\n${temporary.join(' ')}\n`],
+      ['server node1:8080', `server ${one.host}:${one.port}`],
+      ['server node2:8080', `server ${two.host}:${two.port}`],
+      ['listen 80 ', `listen ${this.host}:${this.port} `],
+    ]
+    return substitutes.reduce(
+      (text, [from, to]) => {
+        if (text.split(from).length !== 2) throw new Error(`${NGINX_CONF} should have "${from}" once`)
+        return text.replace(from, to)
+      },
+      readFileSync(NGINX_CONF, 'utf8'),
+    )
+  }
+
+  /** What `nginx -t` says; rejects when it is not content. */
+  async check(): Promise<string> {
+    return (await promisify(execFile)('nginx', ['-t', '-p', this.#folder, '-c', this.file])).stderr
+  }
+
+  async begin(): Promise<void> {
+    const program = new Program('nginx', ['-p', this.#folder, '-c', this.file, '-g', 'daemon off;'], {})
+    this.#program = program
+    await pollUntil('nginx listens', async () => {
+      if (program.code !== undefined)
+        throw new Error(`nginx ended at start:\n${program.stderr}\n${this.errors}`)
+      const answer = await fetch(this.url('/balancer')).catch(() => undefined)
+      return answer?.status === 204
+    })
+  }
+
+  get errors(): string {
+    try {
+      return readFileSync(join(this.#folder, 'error.log'), 'utf8')
+    } catch {
+      return ''
+    }
+  }
+
+  url(path: string): string {
+    return `http://${this.host}:${this.port}${path}`
+  }
+
+  /** New workers; the old ones keep their clients, as the configuration says. */
+  reload(): void {
+    this.#program?.signal('SIGHUP')
+  }
+
+  async stop(): Promise<void> {
+    await this.#program?.end()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
