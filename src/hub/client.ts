@@ -209,7 +209,7 @@ export class Client implements Watched {
   }
 
   #control(frame: Buffer): void {
-    if (this.#state === 'open' && !this.#pump.push(frame)) this.disconnect('tooSlow', 'too slow')
+    if (this.#state === 'open' && !this.#pump.push(frame, true)) this.disconnect('tooSlow', 'too slow')
   }
 
   #drop(room: string | undefined): void {

@@ -8,7 +8,8 @@ const nothing: readonly Buffer[] = []
  * may be added while the socket has not taken all that was written. A burst that meets an idle socket is not
  * slowness, however large; its bytes are shared with the other members who got it.
  *
- * Invariant: bytes that wait ≤ what one turn brought + maxBytes.
+ * Replies have as much room again, so that messages, which may be dropped, do not crowd them out.
+ * Invariant: bytes that wait ≤ what one turn brought + maxBytes of messages, and of replies 2 · maxBytes in all.
  */
 export class Outbox {
   readonly #maxBytes: number
@@ -34,9 +35,10 @@ export class Outbox {
   }
 
   /** Takes a frame on behind the others, or returns false: the client is too slow. `root` is the turn's batch. */
-  offer(frame: Buffer, root: Batch): boolean {
+  offer(frame: Buffer, root: Batch, isReply = false): boolean {
     if (this.#blocked) {
-      if (this.#addedWhileBlocked + frame.length > this.#maxBytes) return false
+      const maxBytes = isReply ? 2 * this.#maxBytes : this.#maxBytes
+      if (this.#addedWhileBlocked + frame.length > maxBytes) return false
       this.#addedWhileBlocked += frame.length
     }
     this.#batch = (this.#batch ?? root).append(frame)

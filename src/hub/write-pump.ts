@@ -27,8 +27,8 @@ export class WritePump implements Flushable {
   }
 
   /** Queues a frame for the end of this turn; false when the outbox is full. */
-  push(frame: Buffer): boolean {
-    if (!this.#outbox.offer(frame, this.#turn.root)) return false
+  push(frame: Buffer, isReply = false): boolean {
+    if (!this.#outbox.offer(frame, this.#turn.root, isReply)) return false
     if (!this.#isDirty) {
       this.#isDirty = true
       this.#turn.add(this)

@@ -1,6 +1,6 @@
 // A real server process on a free port of the loopback; ended by its own pid and never left behind.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { createInterface } from 'node:readline'
 import { SECRET } from './token.ts'
@@ -37,10 +37,16 @@ export interface StartOptions {
   waitForReady?: boolean
 }
 
+/** util-linux: has the kernel end the server when the test's process is killed, as tap does after its time limit. */
+const SETPRIV = '/usr/bin/setpriv'
+const endWithUs = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL'] : []
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+// A test that is ended from outside, too, leaves no process and no network behind: 'exit' comes only this way.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
 /** Starts a server with these settings; JWT_SECRET is SECRET unless given, and an empty value unsets a name. */
 export async function startServer(env: Env = {}, options: StartOptions = {}): Promise<Server> {
@@ -64,7 +70,7 @@ export class Server {
   constructor(env: Env, { prefix = [], host }: StartOptions) {
     const settings = { PORT: '0', HOST: '127.0.0.1', JWT_SECRET: SECRET, ...env }
     const set = Object.entries(settings).filter(([, value]) => value !== '')
-    const [command, ...args] = [...prefix, process.execPath, ENTRY]
+    const [command, ...args] = [...endWithUs, ...prefix, process.execPath, ENTRY]
     this.host = host ?? settings.HOST
     this.process = spawn(command as string, args, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(set) },
