@@ -40,9 +40,8 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#scheduled = false
-    if (this.#flushed === this.#flushing.length) {
+    if (this.#flushing.length === 0) {
       this.#flushing = this.#dirty
-      this.#flushed = 0
       this.#dirty = []
       this.#root = Batch.empty()
     }
@@ -51,6 +50,11 @@ export class Turn {
       this.#flushing[this.#flushed++]?.flush()
       if (this.#flushed % FLUSHES_A_LOOK === 0 && performance.now() - startedAt > SLICE_MS) break
     }
-    if (this.#flushed < this.#flushing.length || this.#dirty.length > 0) this.#schedule()
+    if (this.#flushed === this.#flushing.length) {
+      // Else the clients of a last turn would be kept in memory until there is another.
+      this.#flushing = []
+      this.#flushed = 0
+    }
+    if (this.#flushing.length > 0 || this.#dirty.length > 0) this.#schedule()
   }
 }

@@ -27,7 +27,7 @@ for (const [name, policy, broadcast] of [
   ['disconnect, as broadcast', 'disconnect', true],
 ] as const) {
   t.test(`B23 three members stop reading, nobody else notices (${name})`, (t) =>
-    slowRoom(t, { policy, broadcast, healthy: 47, messages: 70, everyMs: 20, fill: 120, withinMs: 1_000 }),
+    slowRoom(t, { policy, broadcast, healthy: 27, messages: 70, everyMs: 20, fill: 120, withinMs: 1_000 }),
   )
 }
 
@@ -132,7 +132,9 @@ t.test('drop: replies are never dropped, and what is dropped is told when it rea
   ] as const) {
     const dropped = reader.dropped.get(room) ?? 0
     t.ok(dropped > 0, `${room}: told of ${dropped} dropped ones`)
-    t.equal(received(room).length + dropped, count, `${room}: none is missing untold`)
+    // The reader takes the messages of its room for itself.
+    const read = room === 'r' ? reader.seqs.length : received(room).length
+    t.equal(read + dropped, count, `${room}: none is missing untold`)
   }
   t.ok(reader.isOrdered, 'order kept')
   const firstDropped = got.findIndex(({ type }) => type === 'dropped')
