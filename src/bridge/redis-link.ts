@@ -11,6 +11,10 @@ const PROBE_TIMEOUT_MS = 2000
 const RETRY_MIN_MS = 100
 const RETRY_MAX_MS = 1000
 
+/** State changes that are logged in a time; /health has them all. */
+const LOG_LINES_A_WINDOW = 6
+const LOG_WINDOW_MS = 3000
+
 export interface RedisLinkOptions {
   name: 'publisher' | 'subscriber'
   target: RedisTarget
@@ -28,6 +32,8 @@ export class RedisLink {
   #client: RedisClient | undefined
   #status: LinkStatus = { state: 'down', reason: 'connecting' }
   #isClosed = false
+  #windowAt = -Infinity
+  #lines = 0
   #giveUp: ((error: Error) => void) | undefined
   #wake: (() => void) | undefined
   #running: Promise<void> | undefined
@@ -104,7 +110,7 @@ export class RedisLink {
 
   #becomeUp(): void {
     this.#status = { state: 'up' }
-    this.#options.log.info({ link: this.#options.name }, 'redis is up')
+    if (this.#mayLog()) this.#options.log.info({ link: this.#options.name }, 'redis is up')
   }
 
   #becomeDown(error: Error): void {
@@ -115,6 +121,16 @@ export class RedisLink {
     if (isNew && !this.#isClosed)
       this.#options.log.warn({ link: this.#options.name, reason }, 'redis is down')
     if (wasUp) this.#options.onDown()
+  }
+
+  /** A link that flaps must not fill the log. */
+  #mayLog(): boolean {
+    const now = performance.now()
+    if (now - this.#windowAt > LOG_WINDOW_MS) {
+      this.#windowAt = now
+      this.#lines = 0
+    }
+    return ++this.#lines <= LOG_LINES_A_WINDOW
   }
 
   #sleep(ms: number): Promise<void> {
@@ -149,6 +165,8 @@ export function within<T>(ms: number, promise: Promise<T>, message: string): Pro
 function describe(error: Error): string {
   const { code } = error as NodeJS.ErrnoException
   if (code !== undefined) return code
+  // What ACLs refuse within a script comes as a plain ERR.
+  if (/^ERR .*user executing the script can't/.test(error.message)) return 'NOPERM'
   const replyCode = /^[A-Z]{3,}\b/.exec(error.message)?.[0]
   if (replyCode !== undefined) return replyCode
   return /^[a-z ]{3,40}$/i.test(error.message) ? error.message : 'connection failed'

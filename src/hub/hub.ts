@@ -61,7 +61,6 @@ export interface JoinResult {
 }
 
 const noReplay: Replay = { position: undefined, isComplete: false, messages: [] }
-
 /** This node's clients and the delivery to them. */
 export class Hub implements ClientContext, BridgeHost {
   /** The node's id: random, so that no two nodes can take each other for themselves. */
@@ -196,8 +195,9 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   leave(client: Client, room: string): void {
-    this.rooms.leave(client, room)
+    // First the join: what is still on guard there would keep the room subscribed.
     this.#joins.end(client, room)
+    this.rooms.leave(client, room)
   }
 
   /**
