@@ -1,0 +1,354 @@
+// Redis under Sentinels and as a Cluster: what one Redis gives, and what is left when a server of it dies.
+import t, { type Test } from 'tap'
+import { type Client, connect, type Envelope } from '../support/client.ts'
+import { fenceAcross, joinFence, nodesAre, startNodes } from '../support/nodes.ts'
+import type { TestRedis } from '../support/redis.ts'
+import { roleOf, startCluster, startSentinelSet } from '../support/redis-topologies.ts'
+import { type Server, startServer } from '../support/server.ts'
+import { pollUntil } from '../support/until.ts'
+
+/** Full cross-node delivery is back so long after Redis is; here from the moment there is a master again. */
+const BACK_MS = 5_000
+
+const contents = (envelopes: Envelope[]) =>
+  envelopes.filter(({ type }) => type === 'message').map(({ content }) => content)
+
+/** A member of the room at each of two nodes. */
+class Pair {
+  readonly room: string
+  readonly clients: readonly [Client, Client]
+
+  static async join(nodes: readonly Server[], room: string): Promise<Pair> {
+    const [one, two] = nodes as [Server, Server]
+    const pair = new Pair(room, [await connect(one, `1 ${room}`), await connect(two, `2 ${room}`)])
+    for (const client of pair.clients) await client.join(room)
+    return pair
+  }
+
+  constructor(room: string, clients: readonly [Client, Client]) {
+    this.room = room
+    this.clients = clients
+  }
+
+  /** A message each way has just been acked for the cluster and has arrived. */
+  async crosses(): Promise<boolean> {
+    for (const [from, to] of [this.clients, [...this.clients].reverse()] as [Client, Client][]) {
+      const mark = `${this.room} ${performance.now()}`
+      const { scope } = await from.publish(this.room, mark)
+      if (scope !== 'cluster') return false
+      const arrived = await to.next(({ content }) => content === mark, 2_000).catch(() => undefined)
+      if (arrived === undefined) return false
+    }
+    return true
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.clients.map((client) => client.close()))
+  }
+}
+
+const round = (ms: number) => `${Math.round(ms)} ms`
+
+t.jobs = 2
+
+t.test('Sentinel: nodes follow the master', { buffered: true }, async (t) => {
+  const set = await startSentinelSet(1_000)
+  t.teardown(() => set.stop())
+  const nodes = (await startNodes(t, 2, { REDIS_URL: set.url })) as [Server, Server]
+  const pair = await Pair.join(nodes, 'r')
+  t.ok(await pair.crosses(), 'messages cross')
+  const [a, b] = pair.clients
+  const local = await connect(nodes[0], 'local')
+  await local.join('r')
+  const away = await connect(nodes[1], 'away')
+  const { epoch, offset } = await away.join('r')
+  away.socket.destroy()
+
+  const diedAtMs = performance.now()
+  await set.master.kill()
+  // Nobody waits for a master meanwhile.
+  let slowestMs = 0
+  let isOver = false
+  const localLife = (async () => {
+    for (let n = 0; !isOver; n++) {
+      const startMs = performance.now()
+      a.say('r', `local ${n}`)
+      await local.next(({ content }) => content === `local ${n}`)
+      slowestMs = Math.max(slowestMs, performance.now() - startMs)
+    }
+    return slowestMs
+  })()
+  await pollUntil('/health says so', async () => (await nodes[0].health()).status === 'degraded', 10_000)
+  await pollUntil('the replica is promoted', async () => (await roleOf(set.replica)) === 'master', 30_000)
+  const promotedAtMs = performance.now()
+  isOver = true
+  await localLife
+  await pollUntil('messages cross again', () => pair.crosses(), 30_000)
+  const backMs = performance.now() - promotedAtMs
+  t.comment(
+    `promoted after ${round(promotedAtMs - diedAtMs)}, back ${round(backMs)} later; local at most ${round(slowestMs)}`,
+  )
+  t.ok(backMs < BACK_MS, `back within ${BACK_MS} ms of the promotion`)
+  t.ok(slowestMs < 2_000, 'local delivery does not wait for it')
+  await Promise.all(nodes.map((node) => nodesAre(node, 2)))
+
+  // What was before the failover may be lost, so it is not called recovered; from now on it is.
+  const again = await connect(nodes[0], 'away')
+  t.match(await again.request({ type: 'join', room: 'r', since: { epoch, offset } }), { recovered: false })
+  const now = await again.join('r')
+  await b.publish('r', 'after')
+  t.match(await again.request({ type: 'join', room: 'r', since: { epoch: now.epoch, offset: now.offset } }), {
+    recovered: true,
+    missed: 1,
+  })
+
+  // The old master comes back and is made a replica; nobody turns to it.
+  await set.master.start()
+  await pollUntil('it is a replica', async () => (await roleOf(set.master)) === 'slave', 30_000)
+  t.ok(await pair.crosses(), 'messages still cross')
+  const late = await startServer({ REDIS_URL: set.url })
+  t.teardown(() => late.stop())
+  await nodesAre(late, 3)
+  const c = await connect(late, 'c')
+  await c.join('r')
+  await a.publish('r', 'to the late one')
+  t.match(await c.next('message'), { content: 'to the late one' }, 'a new node finds the new master')
+  await Promise.all([again, local, c].map((client) => client.close()))
+
+  // Sentinels that are gone do not matter while one of them answers.
+  await Promise.all(set.sentinels.slice(0, 2).map((sentinel) => sentinel.kill()))
+  const later = await startServer({ REDIS_URL: set.url })
+  t.teardown(() => later.stop())
+  await nodesAre(later, 4)
+  t.ok(await pair.crosses())
+  await pair.close()
+  for (const node of [...nodes, late, later]) t.equal(node.stderr, '')
+})
+
+/** The room channels that this server of a Cluster has subscribers of, with how many. */
+async function shardChannels(server: TestRedis): Promise<Map<string, number>> {
+  const channels = (await server.command('PUBSUB', 'SHARDCHANNELS', '*room:*')) as string[]
+  if (channels.length === 0) return new Map()
+  const counts = (await server.command('PUBSUB', 'SHARDNUMSUB', ...channels)) as (string | number)[]
+  return new Map(channels.map((channel, i) => [channel, Number(counts[2 * i + 1])]))
+}
+
+const ROOMS = 60
+
+t.test('Cluster: rooms spread over the slots, each whole in one', { buffered: true }, async (t) => {
+  const set = await startCluster(0)
+  t.teardown(() => set.stop())
+  const nodes = (await startNodes(t, 2, { REDIS_URL: set.url })) as [Server, Server]
+  const [a, b] = [await connect(nodes[0], 'a'), await connect(nodes[1], 'b')]
+  await joinFence(a, b)
+  const rooms = Array.from({ length: ROOMS }, (_, n) => `room ${n} {x}`)
+  const positions = new Map<string, Envelope>()
+  for (const room of rooms) {
+    await a.join(room)
+    positions.set(room, await b.join(room))
+  }
+  for (const [n, room] of rooms.entries()) {
+    t.match(await a.publish(room, n, { key: 'k' }), { scope: 'cluster', offset: 1 })
+    t.match(await a.publish(room, n, { key: 'k' }), { duplicate: true, offset: 1 })
+  }
+  const got = new Set(rooms)
+  while (got.size > 0) {
+    const { room, content } = await b.next(({ type, room }) => type === 'message' && got.has(String(room)))
+    if (content !== rooms.indexOf(String(room))) t.fail(`${content} in ${room}`)
+    got.delete(String(room))
+  }
+  const spread = await Promise.all(
+    set.masters.map(async (server) => {
+      const keys = (await server.command('KEYS', '*')) as string[]
+      for (const key of keys) if ((await server.command('PTTL', key)) === -1) t.fail(`${key} has no TTL`)
+      const channels = await shardChannels(server)
+      t.same(new Set(channels.values()), new Set([2]), 'each room is subscribed once by each node')
+      return { keys: keys.filter((key) => key.includes('messages:')).length, channels: channels.size }
+    }),
+  )
+  t.comment(`messages keys and channels by master: ${JSON.stringify(spread)}`)
+  t.ok(
+    spread.every(({ keys, channels }) => keys >= 5 && channels >= 5),
+    'no master is left out',
+  )
+  const sum = (of: 'keys' | 'channels') => spread.reduce((total, one) => total + one[of], 0)
+  // The fence is a room too.
+  t.same([sum('keys'), sum('channels')], [ROOMS, ROOMS + 1], 'each room is at one master')
+
+  // Recovery in each of them, at the other node.
+  b.socket.destroy()
+  for (const room of rooms) await a.publish(room, 'missed')
+  const back = await connect(nodes[0], 'b')
+  await joinFence(back)
+  for (const room of rooms) {
+    const { epoch } = positions.get(room) as Envelope
+    t.match(await back.request({ type: 'join', room, since: { epoch, offset: 1 } }), {
+      recovered: true,
+      missed: 1,
+    })
+  }
+  t.same(contents(await back.fence()), Array(ROOMS).fill('missed'))
+  const c = await connect(nodes[1], 'c')
+  await joinFence(c)
+  t.match(await a.publish(undefined, 'all'), { scope: 'cluster' })
+  await a.publish(rooms[0], 'order', { echo: true })
+  t.match(await c.next('message'), { content: 'all' }, 'a broadcast crosses')
+  await back.fence()
+  for (const room of rooms) await back.leave(room)
+  await a.publish(rooms[1], 'nobody')
+  t.same(
+    contents(await fenceAcross(a, back)).filter((content) => content === 'nobody'),
+    [],
+  )
+  await Promise.all([a, back, c].map((client) => client.close()))
+  await pollUntil(
+    'the channels are given back',
+    async () => {
+      const left = await Promise.all(set.masters.map(shardChannels))
+      return left.every((channels) => channels.size === 0)
+    },
+    10_000,
+  )
+  for (const node of nodes) {
+    t.same(
+      node.logs.filter(({ level }) => Number(level) >= 40),
+      [],
+      'no warning: nothing crossed slots',
+    )
+  }
+})
+
+/** Rooms by the master that has their slot, `count` of each. */
+async function roomsByMaster(masters: TestRedis[], count: number): Promise<string[][]> {
+  const [any] = masters as [TestRedis]
+  const byMaster: string[][] = masters.map(() => [])
+  const perMaster = Math.ceil(16_384 / masters.length)
+  for (let n = 0; byMaster.some((rooms) => rooms.length < count); n++) {
+    const room = `room-${n}`
+    const slot = Number(await any.command('CLUSTER', 'KEYSLOT', room))
+    const rooms = byMaster[Math.floor(slot / perMaster)]
+    if (rooms !== undefined && rooms.length < count) rooms.push(room)
+  }
+  return byMaster
+}
+
+/** A Cluster, two nodes, and three rooms of each master with a member at both nodes; all of it works. */
+async function startRooms(t: Test, replicas: number) {
+  const set = await startCluster(replicas)
+  t.teardown(() => set.stop())
+  const nodes = (await startNodes(t, 2, { REDIS_URL: set.url })) as [Server, Server]
+  const pairs = await Promise.all(
+    (await roomsByMaster(set.masters, 3)).map((rooms) =>
+      Promise.all(rooms.map((room) => Pair.join(nodes, room))),
+    ),
+  )
+  for (const pair of pairs.flat()) t.ok(await pair.crosses(), `${pair.room} crosses`)
+  return { set, nodes, pairs }
+}
+
+/** Each room is subscribed once by each node, at the servers that are masters now. */
+async function isSubscribedOnce(masters: TestRedis[], rooms: number): Promise<void> {
+  await pollUntil('each room is subscribed once by each node', async () => {
+    const counts = await Promise.all(masters.map(shardChannels))
+    const all = counts.flatMap((channels) => [...channels.values()])
+    return all.length === rooms && all.every((count) => count === 2)
+  })
+}
+
+t.test('Cluster: a master with a replica dies, and its rooms heal', { buffered: true }, async (t) => {
+  const { set, nodes, pairs } = await startRooms(t, 1)
+  const [dead = [], ...others] = pairs
+  const [{ room, clients }] = dead as [Pair]
+  const local = await connect(nodes[0], 'local')
+  await local.join(room)
+  const diedAtMs = performance.now()
+  await set.masters[0]?.kill()
+  t.equal((await clients[0].publish(room, 'local')).type, 'ack')
+  await local.next(({ content }) => content === 'local')
+  const localMs = performance.now() - diedAtMs
+  t.ok(localMs < 3_000, 'a room of the dead one goes on at each node')
+  await Promise.all(others.flat().map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
+  const othersMs = performance.now() - diedAtMs
+  await pollUntil(
+    'the replica is promoted',
+    async () => (await roleOf(set.replicas[0] as TestRedis)) === 'master',
+    20_000,
+  )
+  const promotedAtMs = performance.now()
+  await Promise.all(dead.map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
+  const backMs = performance.now() - promotedAtMs
+  t.comment(
+    `others after ${round(othersMs)}, promoted after ${round(promotedAtMs - diedAtMs)}, ` +
+      `its own rooms ${round(backMs)} later; local after ${round(localMs)}`,
+  )
+  t.ok(backMs < BACK_MS, `back within ${BACK_MS} ms of the promotion`)
+  await Promise.all(nodes.map((node) => nodesAre(node, 2)))
+  for (const pair of pairs.flat()) t.ok(await pair.crosses(), `${pair.room} crosses again`)
+  await isSubscribedOnce([...set.masters.slice(1), ...set.replicas], pairs.flat().length)
+  for (const node of nodes) t.equal(node.stderr, '')
+  await Promise.all([...pairs.flat(), local].map((one) => one.close()))
+})
+
+t.test(
+  'Cluster: a master without a replica dies, and the rooms of the others go on',
+  { buffered: true },
+  async (t) => {
+    const { set, nodes, pairs } = await startRooms(t, 0)
+    const [first = [], second = [], dead = []] = pairs
+    const others = [...first, ...second]
+    const othersCross = async (t: Test, when: string) => {
+      let crossed = 0
+      for (const pair of others) if (await pair.crosses()) crossed++
+      t.equal(crossed, others.length, `${when}: the rooms of the others cross`)
+    }
+    const diedAtMs = performance.now()
+    await set.masters[2]?.kill()
+    await Promise.all(others.map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
+    t.comment(`the others cross after ${round(performance.now() - diedAtMs)}`)
+    await t.test('while its own rooms are busy', async (t) => {
+      const { room, clients } = dead[0] as Pair
+      const local = await connect(nodes[0], 'local')
+      await local.join(room)
+      const tookMs: number[] = []
+      for (let n = 0; n < 4; n++) {
+        const startMs = performance.now()
+        t.match(await clients[0].publish(room, n), { scope: 'node' }, 'it goes no further than its node')
+        await local.next(({ content }) => content === n)
+        tookMs.push(Math.round(performance.now() - startMs))
+        await othersCross(t, 'after a publish')
+      }
+      t.comment(`local delivery in a room of the dead one took ${tookMs} ms`)
+      t.ok(Math.min(...tookMs) < 700, 'its members at the same node do not wait for the dead')
+      await local.close()
+    })
+    await t.test('while one of its rooms is joined', async (t) => {
+      const late = await connect(nodes[0], 'late')
+      for (const room of (await roomsByMaster(set.masters, 5))[2]?.slice(3) ?? []) {
+        const joined = await late.request({ type: 'join', room }, 10_000)
+        t.match(joined, { type: /joined|error/, room }, 'it is answered')
+        if (joined.type === 'joined') t.equal(joined.scope, 'node')
+        await othersCross(t, 'after a join')
+      }
+      await late.close()
+    })
+    await t.test('for a node that starts now', async (t) => {
+      const late = await startServer({ REDIS_URL: set.url, CONNECT_RATE_MAX: '0' })
+      t.teardown(() => late.stop())
+      const client = await connect(late, 'late')
+      const [{ room, clients }] = others as [Pair]
+      await client.join(room)
+      t.match(await clients[0].publish(room, 'to the late one'), { scope: 'cluster' })
+      t.match(await client.next('message'), { content: 'to the late one' })
+      await client.close()
+    })
+    await set.masters[2]?.start()
+    const startedAtMs = performance.now()
+    await Promise.all(pairs.flat().map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
+    t.comment(`all cross ${round(performance.now() - startedAtMs)} after its new start`)
+    t.ok(performance.now() - startedAtMs < BACK_MS + 2_000)
+    await Promise.all(nodes.map((node) => nodesAre(node, 2, 20_000)))
+    await isSubscribedOnce(set.masters, pairs.flat().length)
+    for (const node of nodes) t.equal(node.stderr, '')
+    await Promise.all(pairs.flat().map((pair) => pair.close()))
+  },
+)
