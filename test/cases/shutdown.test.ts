@@ -345,6 +345,21 @@ t.test('stubborn peers are destroyed when the grace is over, not before and not 
   deaf.socket.destroy()
 })
 
+t.test('a log that nobody reads any more does not hold the server', async (t) => {
+  for (const traffic of [false, true]) {
+    const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '1000', LOG_LEVEL: 'debug' })
+    server.process.stdout?.destroy()
+    if (traffic) {
+      const client = await connect(server, 'a')
+      t.equal((await server.health()).clients, 1, 'it goes on serving')
+      await client.close()
+    }
+    const fromMs = performance.now()
+    server.signal('SIGTERM')
+    await exitsClean(t, server, fromMs, 1_000)
+  }
+})
+
 t.test('a grace of 0 is kept too', async (t) => {
   const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '0' })
   const clients = [await connect(server, 'a'), await connect(server, 'deaf', {}, { answerClose: false })]
