@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
-import type { FastifyRateLimitStore } from '@fastify/rate-limit'
 import type { ShortRedis } from './redis.ts'
 
-type Callback = Parameters<FastifyRateLimitStore['incr']>[1]
+/** `current` is the count in the present window, which lasts for `ttl` more milliseconds. */
+type Callback = (error: Error | null, counted: { current: number; ttl: number }) => void
 /** The stores of @fastify/rate-limit, which exports them by path and without types. */
 interface Store {
   incr(key: string, callback: Callback, windowMs: number, max: number): void
@@ -27,16 +27,16 @@ const REDIS_REST_MS = 1000
 
 /**
  * Counts connections by address: in Redis for all nodes where there is one, else, and whenever Redis fails, on this
- * node. Returns a store class for @fastify/rate-limit, which makes its own instance.
+ * node. The callback never gets an error.
  */
-export function connectionCounts(redis: ShortRedis | undefined, prefix: string) {
+export function connectionCounts(redis: ShortRedis | undefined, prefix: string): Store {
   const local = new LocalStore(false, false, LOCAL_ADDRESSES)
   const shared =
     redis === undefined ? undefined : new RedisStore(false, false, redis, `${prefix}connections:`)
   let restsUntilMs = -Infinity
 
-  return class ConnectionCounts {
-    incr(key: string, callback: Callback, windowMs = 0, max = 0): void {
+  return {
+    incr(key, callback, windowMs, max) {
       if (shared === undefined || redis?.status !== 'ready' || performance.now() < restsUntilMs) {
         local.incr(key, callback, windowMs, max)
         return
@@ -50,10 +50,6 @@ export function connectionCounts(redis: ShortRedis | undefined, prefix: string) 
         local.incr(key, callback, windowMs, max)
       }
       shared.incr(key, whenCounted, windowMs, max)
-    }
-
-    child(): ConnectionCounts {
-      return this
-    }
+    },
   }
 }

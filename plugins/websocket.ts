@@ -39,8 +39,7 @@ export class HubSocket extends WebSocket implements Socket {
     const stream = this.#stream
     if (stream === undefined || !stream.writable) return true
     stream.write(bytes)
-    // A corked stream is one that is being opened: what it holds is written when the handshake is done.
-    return stream.writableLength === 0 || stream.writableCorked > 0
+    return stream.writableLength === 0
   }
 
   onceTaken(listener: () => void): void {
@@ -54,6 +53,17 @@ export class HubSocket extends WebSocket implements Socket {
 
   get bytesWritten(): number {
     return this.#stream?.bytesWritten ?? 0
+  }
+
+  /** Straight to the pump: four listeners a client cost time at each connect, and memory for as long as it stays. */
+  override emit(event: string | symbol, ...values: unknown[]): boolean {
+    const { client, pump } = this
+    if (client === undefined || pump === undefined) return super.emit(event, ...values)
+    if (event === 'message') pump.receive(values[0] as Buffer, values[1] as boolean)
+    else if (event === 'pong') pump.receivePong(values[0] as Buffer)
+    else if (event === 'close') client.socketClosed()
+    // An 'error' is a broken frame or a reset: ws sends the Close and ends the socket, 'close' follows.
+    return true
   }
 
   /** ws answers pings through this. The hub's go through the outbox, counted and in order; a host's own sockets' do not. */

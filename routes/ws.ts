@@ -31,7 +31,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     exposeHeadRoute: false,
     // The request line holds the token: a host's own request log must not print it.
     logLevel: 'silent',
-    config: { rateLimit: config.connectRateMax > 0 && {} },
+    ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
     // Hooks with a callback, because a promise each is felt when thousands connect at once.
     preValidation: (request, _reply, done) => {
       checkHandshake(request)
@@ -40,11 +40,8 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       done()
     },
     preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
-      const { socket } = request.raw
       // Else the response, and with it the request, stays in memory as long as the socket.
-      reply.raw.detachSocket(socket)
-      // The 101 and the welcome go in one write. Should ws refuse, its end() uncorks too.
-      socket.cork()
+      reply.raw.detachSocket(request.raw.socket)
       done()
     },
     handler: async (_request, reply) => reply.code(426).send(),
@@ -54,13 +51,10 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       const hubSocket = socket as HubSocket
       hubSocket.attach(raw.socket)
       attachPumps(app, hubSocket, identity, options)
-      hubSocket.client?.flush()
-      raw.socket.uncork()
     },
   })
 }
 
-/** Listeners are shared by all sockets: ws calls them with the socket as `this`. */
 function attachPumps(
   app: FastifyInstance,
   socket: HubSocket,
@@ -69,28 +63,6 @@ function attachPumps(
 ): void {
   // The plugin's own listener holds on to the request.
   socket.removeAllListeners('error')
-  socket.on('error', onError)
-  socket.on('message', onMessage)
-  socket.on('pong', onPong)
-  socket.on('close', onClose)
   socket.client = app.hub.connect(socket, identity)
   socket.pump = new ReadPump(app.hub, socket.client, options)
 }
-
-function onMessage(this: unknown, data: unknown, isBinary: boolean): void {
-  const { pump } = this as HubSocket
-  pump?.receive(data as Buffer, isBinary)
-}
-
-function onPong(this: unknown, payload: Buffer): void {
-  const { pump } = this as HubSocket
-  pump?.receivePong(payload)
-}
-
-function onClose(this: unknown): void {
-  const { client } = this as HubSocket
-  client?.socketClosed()
-}
-
-/** A broken frame or a reset: ws sends the Close and ends the socket, 'close' follows. There is nothing to add. */
-function onError(): void {}

@@ -1,5 +1,10 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8'
 import type { Service } from './start.ts'
+
+// V8 starts with 1 MiB for young objects and would copy them seven times on the way to its 16: everything that a client
+// brings is there to stay, so that is a tenth of what a connect costs in the first thousands.
+setFlagsFromString('--semi-space-growth-factor=16')
 
 // Signals are heard from the first moment on: what start.ts imports takes a while to load, and a signal meanwhile
 // must end in exit code 0 too.

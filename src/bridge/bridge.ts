@@ -39,6 +39,8 @@ export interface Replay {
   /** The messages' outgoing texts, in order; the last one is at `position`, unless a limit cut them. */
   messages: (string | Buffer)[]
 }
+/** Nothing is known of a room's history. */
+export const noReplay: Replay = { position: undefined, isComplete: false, messages: [] }
 
 /** What is asked of a room's history. */
 export interface ReplayRequest {
@@ -92,11 +94,11 @@ export interface Bridge {
    * Resolves once messages published on any node from then on will be delivered here: 'cluster'. It is 'node' when the
    * bridge is unreachable; then the bridge subscribes by itself as soon as it can. Never rejects.
    */
-  subscribe(room: string): Promise<Scope>
+  subscribe(room: string): Scope | Promise<Scope>
   /** The last member on this node has left. */
   unsubscribe(room: string): void
   /** Reads a room's history. Never rejects. */
-  replay(room: string, request: ReplayRequest): Promise<Replay>
+  replay(room: string, request: ReplayRequest): Replay | Promise<Replay>
   status(): BridgeStatus
   cluster(): ClusterStatus | undefined
   close(): Promise<void>

@@ -8,6 +8,7 @@ import {
   type BridgeStatus,
   type HistoryLimits,
   KEY_TTL_MS,
+  noReplay,
   type Publication,
   type Published,
   type Replay,
@@ -80,14 +81,14 @@ export class MemoryBridge implements Bridge {
     return published
   }
 
-  async subscribe(): Promise<Scope> {
+  subscribe(): Scope {
     return 'cluster'
   }
 
   unsubscribe(): void {}
 
-  async replay(room: string, request: ReplayRequest): Promise<Replay> {
-    if (this.#limits.historySize === 0) return { position: undefined, isComplete: false, messages: [] }
+  replay(room: string, request: ReplayRequest): Replay {
+    if (this.#limits.historySize === 0) return noReplay
     const known = this.#known(room)
     if (known !== undefined) return this.#counted(known, () => known.replay(request, this.#clock.steadyMs()))
     // A room without messages takes no memory: its position is where its history will begin.

@@ -8,6 +8,7 @@ import {
   type BridgeStatus,
   type ClusterStatus,
   type HistoryLimits,
+  noReplay,
   POSITION_EXTRA_TTL_MS,
   type Publication,
   type Published,
@@ -43,8 +44,6 @@ export interface RedisBridgeOptions extends HistoryLimits {
   clock: Clock
   log: Log
 }
-
-const noReplay: Replay = { position: undefined, isComplete: false, messages: [] }
 
 /** The bridge over Redis: a channel a room; history, offset, dedupe and publish in one script; two watched links. */
 export class RedisBridge implements Bridge {

@@ -101,11 +101,6 @@ export class Client implements Watched {
     this.#control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
   }
 
-  /** Writes what this turn has brought now, and not at its end. */
-  flush(): void {
-    this.#pump.flush()
-  }
-
   pong(payload: Uint8Array): void {
     this.#control(pongFrame(payload))
   }

@@ -1,24 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
-import type {
-  Bridge,
-  BridgeHost,
-  BridgeStatus,
-  ClusterStatus,
-  Delivery,
-  Published,
-  Replay,
+import {
+  type Bridge,
+  type BridgeHost,
+  type BridgeStatus,
+  type ClusterStatus,
+  type Delivery,
+  noReplay,
+  type Published,
+  type Replay,
 } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import { type From, messageHead } from '../protocol/codec.ts'
-import { isRoomName, type Outbound, type Position, type Scope } from '../protocol/envelope.ts'
+import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
+import { isRoomName, type Outbound, type Position } from '../protocol/envelope.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Deliverer } from './deliverer.ts'
 import { textFrame } from './frame.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
-import { Joins } from './joins.ts'
+import { type JoinResult, Joins } from './joins.ts'
 import { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
@@ -51,16 +52,6 @@ export interface HubMessage {
   key: string | undefined
 }
 
-/** How a join went. */
-export interface JoinResult {
-  scope: Scope
-  position: Position | undefined
-  /** Whether every message since the position asked for follows; they are `missed` in number. */
-  recovered: boolean
-  missed: number
-}
-
-const noReplay: Replay = { position: undefined, isComplete: false, messages: [] }
 /** This node's clients and the delivery to them. */
 export class Hub implements ClientContext, BridgeHost {
   /** The node's id: random, so that no two nodes can take each other for themselves. */
@@ -81,6 +72,7 @@ export class Hub implements ClientContext, BridgeHost {
   /** A room that somebody waits for stays subscribed. */
   readonly #joins = new Joins()
   readonly #deliverer: Deliverer
+  readonly #welcome: string
   #publishing = 0
   #isDraining = false
   #wake: (() => void) | undefined
@@ -94,6 +86,8 @@ export class Hub implements ClientContext, BridgeHost {
     this.rooms = new Rooms((room) => this.#unsubscribeUnused(room))
     this.#deliverer = new Deliverer(this.#clients, this.rooms, this.#joins, this.counters)
     this.#heartbeat = new Heartbeat(limits, clock)
+    const { pingIntervalMs, maxMessageBytes } = limits
+    this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })
     bridge.start(this)
   }
 
@@ -143,15 +137,7 @@ export class Hub implements ClientContext, BridgeHost {
     const client = new Client(socket, identity, this)
     this.#clients.set(client.id, client)
     this.counters.connects++
-    client.reply({
-      type: 'welcome',
-      client: client.id,
-      user: client.user,
-      node: this.node,
-      ...(identity.expiresAt !== Infinity && { expiresAt: identity.expiresAt }),
-      pingIntervalMs: this.limits.pingIntervalMs,
-      maxMessageBytes: this.limits.maxMessageBytes,
-    })
+    client.reply(welcomeText(client, this.#welcome))
     this.#heartbeat.watch(client)
     this.#log.debug({ client: client.id, user: client.user }, 'client connected')
     return client
@@ -168,9 +154,12 @@ export class Hub implements ClientContext, BridgeHost {
     answer: (joined: JoinResult) => Outbound,
   ): Promise<boolean> {
     const join = this.#joins.begin(client, room, this.limits.outboxMaxBytes)
-    const scope = await this.#bridge.subscribe(room)
-    const replay =
-      scope === 'cluster' ? await this.replay(room, since, since === undefined ? 0 : undefined) : noReplay
+    // Not awaited where there is nothing to wait for: that is felt when thousands come back at once.
+    const subscribed = this.#bridge.subscribe(room)
+    const scope = subscribed instanceof Promise ? await subscribed : subscribed
+    const replayed =
+      scope === 'cluster' ? this.replay(room, since, since === undefined ? 0 : undefined) : noReplay
+    const replay = replayed instanceof Promise ? await replayed : replayed
     if (!client.isOpen || join.isOverfull) {
       this.#joins.end(client, room)
       this.#unsubscribeUnused(room)
@@ -190,7 +179,11 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
-  async replay(room: string, since: Position | undefined, limit = this.limits.historySize): Promise<Replay> {
+  replay(
+    room: string,
+    since: Position | undefined,
+    limit = this.limits.historySize,
+  ): Replay | Promise<Replay> {
     return this.#bridge.replay(room, { since, limit: Math.min(limit, this.limits.historySize) })
   }
 

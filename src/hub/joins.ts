@@ -1,5 +1,14 @@
-import type { Position } from '../protocol/envelope.ts'
+import type { Position, Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
+
+/** How a join went. */
+export interface JoinResult {
+  scope: Scope
+  position: Position | undefined
+  /** Whether every message since the position asked for follows; they are `missed` in number. */
+  recovered: boolean
+  missed: number
+}
 
 /** A message that waits for a join to be answered. */
 interface Held {

@@ -94,7 +94,7 @@ export class ReadPump {
    */
   async #carryOutAlone(request: Request): Promise<void> {
     this.#isBusy = true
-    await this.#answers
+    if (this.#answers !== undefined) await this.#answers
     const answer = await this.#carryOut(request)
     if (answer !== undefined) this.#client.reply(answer)
     this.#isBusy = false

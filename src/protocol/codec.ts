@@ -72,6 +72,15 @@ export function encode(envelope: Outbound): string {
   return JSON.stringify(envelope)
 }
 
+/** A client's welcome; `node` is an object's JSON text, what all clients of a node are told alike. */
+export function welcomeText(
+  { id, user, expiresAt }: { id: string; user: string; expiresAt: number },
+  node: string,
+): string {
+  const expiry = expiresAt === Infinity ? '' : `"expiresAt":${expiresAt},`
+  return `{"type":"welcome","client":"${id}","user":${JSON.stringify(user)},${expiry}${node.slice(1)}`
+}
+
 /** Who sent a message; both are the server's words. */
 export interface From {
   client: string

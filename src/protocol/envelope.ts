@@ -67,15 +67,6 @@ export type RequestType = Request['type']
 /** How far a publish went: every node, or only this one because the bridge is unreachable. */
 export type Scope = 'cluster' | 'node'
 
-export interface Welcome {
-  type: 'welcome'
-  client: string
-  user: string
-  node: string
-  expiresAt?: number
-  pingIntervalMs: number
-  maxMessageBytes: number
-}
 export interface Joined {
   type: 'joined'
   id?: RequestId
@@ -123,5 +114,5 @@ export interface ErrorEnvelope {
   retryAfterMs?: number
 }
 
-/** What the server sends of its own; a room's `message` is text already (codec.ts, `messageText`). */
-export type Outbound = Welcome | Joined | Left | Ack | Pong | Dropped | Closing | ErrorEnvelope
+/** What the server sends of its own; `welcome` and a room's `message` are text already (codec.ts). */
+export type Outbound = Joined | Left | Ack | Pong | Dropped | Closing | ErrorEnvelope
