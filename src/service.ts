@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify'
 import { answerError, roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
+import type { LogStream } from './log-stream.ts'
 
 /** How often Node looks for requests that take too long; HANDSHAKE_TIMEOUT_MS is late by this much at most. */
 const REQUEST_CHECK_MS = 1000
@@ -9,9 +10,9 @@ const REQUEST_CHECK_MS = 1000
 const LOGGED_PATH_CHARS = 64
 
 /** Makes the standalone server: a Fastify instance with roomcast and nothing else. Not yet listening. */
-export async function createService(config: Config): Promise<FastifyInstance> {
+export async function createService(config: Config, logStream: LogStream): Promise<FastifyInstance> {
   const app = Fastify({
-    logger: { level: config.logLevel },
+    logger: { level: config.logLevel, stream: logStream },
     // A logger a request is a tenth of the cost of a connect, and nothing here logs by request.
     childLoggerFactory: (logger) => logger,
     logController: new LogController({ disableRequestLogging: true }),

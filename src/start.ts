@@ -6,6 +6,7 @@ import { hasShortSecret } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
 import { type Config, ConfigError, configFromEnv } from './config.ts'
 import { drain } from './hub/drain.ts'
+import { closeLogStream, type LogStream, openLogStream } from './log-stream.ts'
 import { createService, withKeyMaterial } from './service.ts'
 import { startWorkers } from './workers.ts'
 
@@ -24,19 +25,20 @@ export interface Service {
 export async function start(): Promise<Service> {
   try {
     const { config, isTemporary } = withKeyMaterial(configFromEnv())
+    const logStream = openLogStream()
     if (config.workers > 1 && cluster.isPrimary) {
-      const log = pino({ level: config.logLevel })
+      const log = pino({ level: config.logLevel }, logStream)
       log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
       if (isTemporary) greet(config, config.port)
-      return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log)
+      return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
     }
-    const app = await createService(config)
+    const app = await createService(config, logStream)
     await listen(app, config)
     const { port } = app.server.address() as AddressInfo
     app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
     if (hasShortSecret(config)) app.log.warn('JWT_SECRET: secrets of less than 32 bytes can be guessed')
     if (isTemporary) greet(config, port)
-    return { stop: (signal) => stop(app, config, signal) }
+    return { stop: (signal) => stop(app, config, signal, logStream) }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (
@@ -63,10 +65,15 @@ async function listen(app: FastifyInstance, { port, host }: Config): Promise<voi
   }
 }
 
-async function stop(app: FastifyInstance, config: Config, signal: string): Promise<void> {
+async function stop(
+  app: FastifyInstance,
+  config: Config,
+  signal: string,
+  logStream: LogStream,
+): Promise<void> {
   const lastResort = setTimeout(() => {
     app.log.warn('the close hangs and is given up')
-    process.exit(0)
+    void exit(logStream)
   }, config.shutdownGraceMs + LAST_RESORT_MS)
   lastResort.unref()
   app.log.info({ signal }, 'stopping')
@@ -74,6 +81,11 @@ async function stop(app: FastifyInstance, config: Config, signal: string): Promi
   await drain(app.hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)
   await app.close()
   app.log.info('stopped')
+  await exit(logStream)
+}
+
+async function exit(logStream: LogStream): Promise<void> {
+  await closeLogStream(logStream)
   process.exit(0)
 }
 

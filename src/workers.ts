@@ -13,9 +13,14 @@ const SETTLED_MS = 10_000
 
 /**
  * Runs `config.workers` processes on one port, each a node of its own, and replaces those that die. `env` is what
- * they see beside this process's own environment.
+ * they see beside this process's own environment; `exit` ends this one when all have ended.
  */
-export function startWorkers(config: Config, env: Record<string, string>, log: Log): Service {
+export function startWorkers(
+  config: Config,
+  env: Record<string, string>,
+  log: Log,
+  exit: () => Promise<void>,
+): Service {
   let isStopping = false
   let earlyDeaths = 0
 
@@ -39,7 +44,7 @@ export function startWorkers(config: Config, env: Record<string, string>, log: L
       isStopping = true
       log.info({ signal, workers: living().length }, 'stopping the workers')
       await Promise.all(living().map((worker) => end(worker, config.shutdownGraceMs + KILL_AFTER_MS)))
-      process.exit(0)
+      await exit()
     },
   }
 }

@@ -6,7 +6,7 @@ import ts from 'typescript'
 
 /** From the top down. The first prefix that fits a file names its layer. */
 const layers: [name: string, ...prefixes: string[]][] = [
-  ['server', 'src/server.ts', 'src/start.ts', 'src/service.ts', 'src/workers.ts'],
+  ['server', 'src/server.ts', 'src/start.ts', 'src/service.ts', 'src/workers.ts', 'src/log-stream.ts'],
   ['app', 'src/app.ts'],
   ['routes', 'routes/'],
   ['plugins', 'plugins/'],

@@ -101,7 +101,7 @@ export class RedisBridge implements Bridge {
       },
     })
     this.#timers = [
-      setInterval(() => this.#publisher.watchForStall(), TICK_MS).unref(),
+      setInterval(() => this.#publisher.tick(), TICK_MS).unref(),
       setInterval(() => this.#sweep(), SWEEP_MS).unref(),
     ]
   }

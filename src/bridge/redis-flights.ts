@@ -11,6 +11,8 @@ export interface Flight {
   readonly resolve: (published: Published) => void
   /** Whether Redis has answered. */
   hasAnswer: boolean
+  /** The ticks since then in which it has not come back. */
+  ticksOut: number
   /** Whether this node's members have it: it came back, was delivered locally, or nobody here waits for it. */
   isDelivered: boolean
 }
@@ -56,6 +58,7 @@ export class Flights {
       sentAtMs,
       resolve,
       hasAnswer: false,
+      ticksOut: 0,
       isDelivered: false,
     }
     this.#flights.set(sequence, flight)
@@ -95,6 +98,13 @@ export class Flights {
   /** Those that this node's members have not got, in the order of their publishing. */
   undelivered(): Flight[] {
     return [...this.#flights.values()].filter(({ isDelivered }) => !isDelivered)
+  }
+
+  /** Counts a tick, and returns those that Redis has answered and not brought back for more than `ticks`. */
+  overdue(ticks: number): Flight[] {
+    return this.undelivered()
+      .filter(({ hasAnswer }) => hasAnswer)
+      .filter((flight) => ++flight.ticksOut > ticks)
   }
 
   unanswered(): Flight[] {

@@ -16,6 +16,12 @@ import { LATE, publishScript } from './redis-scripts.ts'
 
 /** With publishes on their way and no answer of any kind for this long, Redis counts as down: members must not wait. */
 const STALL_MS = 500
+/**
+ * What Redis has taken comes back within milliseconds. After so many ticks it is not waited for, and nothing else is
+ * until something comes back again: the subscriber is deaf, and its link takes seconds to find out. Counted in ticks,
+ * because a loop that was held up has not looked yet.
+ */
+const OVERDUE_TICKS = 2
 /** Redis takes a publish only so long after it was sent: a thawed server must not bring old messages. */
 const DEADLINE_MS = 1000
 /** More than this on its way to Redis is delivered locally only: nothing is queued without bound. */
@@ -46,6 +52,8 @@ export class RedisPublisher {
   #clockOffsetMs = 0
   #answeredAtMs = 0
   #isStalled = false
+  /** Whether something has not come back in time, and nothing has since. */
+  #isDeaf = false
 
   constructor(options: RedisPublisherOptions) {
     this.#options = options
@@ -72,18 +80,20 @@ export class RedisPublisher {
       const flight = this.#flights.begin(publication, mark, head.length, this.#now, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
-      else if (!this.#options.comesBack(room)) this.#deliverFlight(flight)
+      else if (this.#isDeaf || !this.#options.comesBack(room)) this.#deliverFlight(flight)
       void this.#send(client, flight, head)
     })
   }
 
   /** A publish of this node has come back; returns whether the members should get it. */
   comeBack(sequence: number): boolean {
+    this.#isDeaf = false
     return this.#flights.comeBack(sequence)
   }
 
   /** Nothing comes back any more: this node's members get what is on its way now, in order. */
   deliverFlights(): void {
+    this.#isDeaf = false
     for (const flight of this.#flights.undelivered()) this.#deliverFlight(flight)
   }
 
@@ -103,7 +113,12 @@ export class RedisPublisher {
   }
 
   /** To be called every tenth of a second or so. */
-  watchForStall(): void {
+  tick(): void {
+    const overdue = this.#flights.overdue(OVERDUE_TICKS)
+    if (overdue.length > 0) {
+      this.deliverFlights()
+      this.#isDeaf = true
+    }
     const oldest = this.#flights.oldest
     if (oldest === undefined || this.#isStalled) return
     if (this.#now - Math.max(oldest.sentAtMs, this.#answeredAtMs) < STALL_MS) return

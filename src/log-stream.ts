@@ -1,0 +1,25 @@
+import { pino } from 'pino'
+
+/** Lines that the reader of standard output has not taken. What is beyond is dropped: a log must not cost the server. */
+const LOG_MAX_BYTES = 4 * 1024 * 1024
+/** The last lines have this long to be taken. */
+const LAST_LINES_MS = 100
+
+export type LogStream = ReturnType<typeof pino.destination>
+
+/** Standard output, never waited for. */
+export function openLogStream(): LogStream {
+  return pino.destination({ dest: 1, sync: false, maxLength: LOG_MAX_BYTES })
+}
+
+/**
+ * To be awaited before process.exit. What nobody takes is given up: pino's own flush on exit would try for ever when
+ * the reader is gone.
+ */
+export async function closeLogStream(stream: LogStream): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, LAST_LINES_MS)
+    stream.once('drain', resolve)
+  })
+  stream.destroy()
+}
