@@ -118,7 +118,7 @@ export class RedisLink {
     const wasUp = this.isUp
     const isNew = wasUp || reason !== this.#status.reason
     this.#status = { state: 'down', reason }
-    if (isNew && !this.#isClosed)
+    if (isNew && !this.#isClosed && this.#mayLog())
       this.#options.log.warn({ link: this.#options.name, reason }, 'redis is down')
     if (wasUp) this.#options.onDown()
   }

@@ -39,7 +39,9 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (end < 0 || bytes.length - end - 1 > maxTextBytes) return undefined
   const words = bytes.toString('latin1', 0, end).split(' ')
   const [version, node, sequence, exclude, digest, offset, epoch] = words
-  if (words.length !== 7 || version !== VERSION || node === undefined || epoch === undefined) return undefined
+  if (words.length !== 7 || version !== VERSION || node === undefined) return undefined
+  const position = readPosition(offset, epoch)
+  if (position === null) return undefined
   const text = bytes.subarray(end + 1)
   const tail = offset === '-' ? '}' : `,"offset":${offset}}`
   const head = text.subarray(0, text.length - tail.length)
@@ -49,9 +51,15 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
     node,
     sequence: Number(sequence),
     exclude: exclude === '-' ? undefined : exclude,
-    position: offset === '-' ? undefined : { epoch, offset: Number(offset) },
+    position,
     text,
   }
+}
+
+/** null for what is neither a position nor none; the digest does not cover these words. */
+function readPosition(offset = '', epoch = ''): Position | undefined | null {
+  if (offset === '-' && epoch === '-') return undefined
+  return /^\d+$/.test(offset) && epoch !== '' && epoch !== '-' ? { epoch, offset: Number(offset) } : null
 }
 
 /** Against accidents and other programs, not against an attacker: who may write to Redis may publish anyway. */

@@ -47,8 +47,9 @@ if ARGV[10] ~= '0' then
 end
 local offset, epoch, tail = '-', '-', '}'
 if ARGV[5] ~= '0' then
-  epoch = redis.call('HGET', position, 'epoch')
-  if not epoch then
+  local known = redis.call('HMGET', position, 'epoch', 'server')
+  epoch = known[1]
+  if not epoch or known[2] ~= server_id() then
     epoch = ARGV[9]
     begin(messages, position, epoch, ARGV[7])
   end

@@ -1,8 +1,10 @@
 // Numbered messages on a steady beat, each with a key and sent again until it has reached the whole cluster.
-import { once } from 'node:events'
 import { type Client, connect } from './client.ts'
 import type { Address } from './raw-socket.ts'
 import { pace, pollUntil } from './until.ts'
+
+/** Timers hold no more. */
+const FOREVER_MS = 2 ** 31 - 1
 
 export interface PublisherOptions {
   room: string
@@ -23,19 +25,23 @@ export class SteadyPublisher {
   readonly #unacked = new Map<number, string>()
   #client: Client | undefined
   #isOn = true
-  readonly #running: Promise<unknown>
+  readonly #beating: Promise<void>
+  readonly #connected: Promise<void>
 
   constructor(options: PublisherOptions) {
     this.#options = options
-    this.#running = Promise.all([this.#beat(), this.#stayConnected()])
+    this.#beating = this.#beat()
+    this.#connected = this.#stayConnected()
   }
 
   /** No new ones; resolves when each has reached the cluster. */
   async finish(deadlineMs = 30_000): Promise<void> {
     this.#isOn = false
+    // The beat under way still sends one.
+    await this.#beating
     await pollUntil(`${this.#unacked.size} acks`, () => this.#unacked.size === 0, deadlineMs)
     this.#client?.socket.destroy()
-    await this.#running
+    await this.#connected
   }
 
   abandon(): void {
@@ -75,7 +81,12 @@ export class SteadyPublisher {
         client.send({ type: 'join', room })
         for (const text of this.#unacked.values()) client.send(text)
         this.#client = client
-        if (!client.socket.end && !client.socket.tcp.destroyed) await once(client.socket.tcp, 'close')
+        await client.socket.until(
+          'the end',
+          () => client.socket.end ?? client.socket.tcp.destroyed,
+          FOREVER_MS,
+        )
+        client.socket.destroy()
       } catch {
         // Refused; the next attempt follows.
       }
