@@ -162,7 +162,7 @@ t.test('B38 garbage on every channel', { buffered: true }, async (t) => {
   for (const channel of channels) {
     for (const bad of [
       ...garbage(valid, String(a.welcome.node)),
-      ...garbage(toEverybody, String(c.welcome.node)),
+      ...garbage(toEverybody, String(a.welcome.node)),
     ]) {
       await admin.publish(channel, bad)
       await admin.publish(roomChannel, valid)

@@ -289,66 +289,50 @@ t.test('Cluster: a master with a replica dies, and its rooms heal', { buffered: 
   await Promise.all([...pairs.flat(), local].map((one) => one.close()))
 })
 
-t.test(
-  'Cluster: a master without a replica dies, and the rooms of the others go on',
-  { buffered: true },
-  async (t) => {
-    const { set, nodes, pairs } = await startRooms(t, 0)
-    const [first = [], second = [], dead = []] = pairs
-    const others = [...first, ...second]
-    const othersCross = async (t: Test, when: string) => {
-      let crossed = 0
-      for (const pair of others) if (await pair.crosses()) crossed++
-      t.equal(crossed, others.length, `${when}: the rooms of the others cross`)
-    }
-    const diedAtMs = performance.now()
-    await set.masters[2]?.kill()
-    await Promise.all(others.map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
-    t.comment(`the others cross after ${round(performance.now() - diedAtMs)}`)
-    await t.test('while its own rooms are busy', async (t) => {
-      const { room, clients } = dead[0] as Pair
+t.test('Cluster: a master without a replica dies, and comes back', { buffered: true }, async (t) => {
+  const { set, nodes, pairs } = await startRooms(t, 0)
+  const all = pairs.flat()
+  const locals = await Promise.all(
+    all.map(async ({ room }) => {
       const local = await connect(nodes[0], 'local')
       await local.join(room)
-      const tookMs: number[] = []
-      for (let n = 0; n < 4; n++) {
+      return local
+    }),
+  )
+  await set.masters[2]?.kill()
+  await t.test('every room goes on at its node', async (t) => {
+    const tookMs: number[] = []
+    for (let n = 0; n < 4; n++) {
+      for (const [index, { clients }] of all.entries()) {
         const startMs = performance.now()
-        t.match(await clients[0].publish(room, n), { scope: 'node' }, 'it goes no further than its node')
-        await local.next(({ content }) => content === n)
+        t.equal((await clients[0].publish((all[index] as Pair).room, n)).type, 'ack')
+        await locals[index]?.next(({ content }) => content === n)
         tookMs.push(Math.round(performance.now() - startMs))
-        await othersCross(t, 'after a publish')
       }
-      t.comment(`local delivery in a room of the dead one took ${tookMs} ms`)
-      t.ok(Math.min(...tookMs) < 700, 'its members at the same node do not wait for the dead')
-      await local.close()
-    })
-    await t.test('while one of its rooms is joined', async (t) => {
-      const late = await connect(nodes[0], 'late')
-      for (const room of (await roomsByMaster(set.masters, 5))[2]?.slice(3) ?? []) {
-        const joined = await late.request({ type: 'join', room }, 10_000)
-        t.match(joined, { type: /joined|error/, room }, 'it is answered')
-        if (joined.type === 'joined') t.equal(joined.scope, 'node')
-        await othersCross(t, 'after a join')
-      }
-      await late.close()
-    })
-    await t.test('for a node that starts now', async (t) => {
-      const late = await startServer({ REDIS_URL: set.url, CONNECT_RATE_MAX: '0' })
-      t.teardown(() => late.stop())
-      const client = await connect(late, 'late')
-      const [{ room, clients }] = others as [Pair]
-      await client.join(room)
-      t.match(await clients[0].publish(room, 'to the late one'), { scope: 'cluster' })
-      t.match(await client.next('message'), { content: 'to the late one' })
-      await client.close()
-    })
-    await set.masters[2]?.start()
-    const startedAtMs = performance.now()
-    await Promise.all(pairs.flat().map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
-    t.comment(`all cross ${round(performance.now() - startedAtMs)} after its new start`)
-    t.ok(performance.now() - startedAtMs < BACK_MS + 2_000)
-    await Promise.all(nodes.map((node) => nodesAre(node, 2, 20_000)))
-    await isSubscribedOnce(set.masters, pairs.flat().length)
-    for (const node of nodes) t.equal(node.stderr, '')
-    await Promise.all(pairs.flat().map((pair) => pair.close()))
-  },
-)
+    }
+    t.comment(`local delivery took ${tookMs} ms`)
+    t.ok(tookMs.filter((ms) => ms > 700).length <= all.length, 'what is on its way waits, the rest does not')
+    t.ok(Math.max(...tookMs) < 3_000)
+  })
+  await t.test('a node that starts now serves its own', async (t) => {
+    const late = await startServer({ REDIS_URL: set.url, CONNECT_RATE_MAX: '0' })
+    t.teardown(() => late.stop())
+    const [one, two] = await Promise.all([connect(late, 'one'), connect(late, 'two')])
+    const [{ room }] = all as [Pair]
+    for (const client of [one, two]) t.match(await client.join(room), { type: 'joined' })
+    await one.publish(room, 'to its own')
+    t.match(await two.next('message'), { content: 'to its own' })
+    await Promise.all([one.close(), two.close()])
+    await late.stop()
+  })
+  await set.masters[2]?.start()
+  const startedAtMs = performance.now()
+  await Promise.all(all.map((pair) => pollUntil(pair.room, () => pair.crosses(), 20_000)))
+  const backMs = performance.now() - startedAtMs
+  t.comment(`all cross ${round(backMs)} after its new start`)
+  t.ok(backMs < BACK_MS + 2_000)
+  await Promise.all(nodes.map((node) => nodesAre(node, 2, 20_000)))
+  await isSubscribedOnce(set.masters, all.length)
+  for (const node of nodes) t.equal(node.stderr, '')
+  await Promise.all([...all, ...locals].map((one) => one.close()))
+})

@@ -1,0 +1,100 @@
+// Recovery at size, on two nodes and one Redis: connections that drop at random, a node that is killed, many deploys.
+import { randomUUID } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { quantile } from '../support/crowd.ts'
+import { Follower, Ledger } from '../support/follower.ts'
+import { hasNginx } from '../support/nginx.ts'
+import { startNodes } from '../support/nodes.ts'
+import { startRedis } from '../support/redis.ts'
+import { rollingRestart, verifyDelivery } from '../support/rolling.ts'
+import type { Server } from '../support/server.ts'
+import { SteadyPublisher } from '../support/steady-publisher.ts'
+import { tokenFor } from '../support/token.ts'
+import { pace, pollUntil } from '../support/until.ts'
+
+/** What one test process reads and checks on two cores that it shares with two nodes and Redis. */
+const CLIENTS = Number(process.env.RECOVERY_CLIENTS ?? 2000)
+const AWAY_MS = 2000
+const noNginx = hasNginx() ? false : 'nginx is not installed'
+
+/** Followers of one room on two nodes, ten messages a second; `nodeOf` chooses where each attempt goes. */
+async function startCrowd(t: Test, count: number, nodeOf: (nodes: Server[], n: number) => Server) {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const nodes = await startNodes(t, 2, { REDIS_URL: redis.url, CONNECT_RATE_MAX: '0' })
+  const room = `crowd-${randomUUID()}`
+  const ledger = new Ledger()
+  const followers = Array.from(
+    { length: count },
+    (_, n) => new Follower({ room, ledger, token: tokenFor(`u${n}`), address: () => nodeOf(nodes, n) }),
+  )
+  const address = () => nodes[0] as Server
+  const publisher = new SteadyPublisher({ room, user: 'p', everyMs: 100, address })
+  t.teardown(() => {
+    publisher.abandon()
+    for (const follower of followers) follower.drop()
+  })
+  for (const [n, follower] of followers.entries()) {
+    follower.begin()
+    if (n % 20 === 0) await pace(10)
+  }
+  await ledger.until('all have joined', () => followers.every(({ isJoined }) => isJoined), 60_000)
+  /** Ends the publishing and waits until everybody has the last message. */
+  const finish = async () => {
+    await publisher.finish()
+    const last = Math.max(...ledger.numbers.keys())
+    await pollUntil(
+      'everybody has the last message',
+      () => followers.every(({ position, isJoined }) => isJoined && position?.offset === last),
+      30_000,
+    )
+    verifyDelivery(t, followers, ledger, publisher)
+  }
+  return { nodes, ledger, followers, finish }
+}
+
+t.test(`${CLIENTS} clients whose connections drop for 2 s at random`, async (t) => {
+  const either = (nodes: Server[]) => nodes[Math.floor(Math.random() * nodes.length)] as Server
+  const { followers, finish } = await startCrowd(t, CLIENTS, either)
+  const untilMs = performance.now() + 30_000
+  // Each drops once in 15 s or so; where it comes back is chance.
+  const dropsAStep = Math.ceil(CLIENTS / 300)
+  const away: Promise<void>[] = []
+  while (performance.now() < untilMs) {
+    for (let n = 0; n < dropsAStep; n++) {
+      const follower = followers[Math.floor(Math.random() * followers.length)] as Follower
+      if (!follower.isJoined) continue
+      follower.drop()
+      away.push(pace(AWAY_MS).then(() => follower.begin()))
+    }
+    await pace(50)
+  }
+  await Promise.all(away)
+  await finish()
+})
+
+t.test('a node killed under its clients', async (t) => {
+  const home = (nodes: Server[], n: number) =>
+    (nodes.filter(({ alive }) => alive)[n % 2] ?? nodes.find(({ alive }) => alive)) as Server
+  const { nodes, ledger, followers, finish } = await startCrowd(t, CLIENTS, home)
+  await pace(2000)
+  const victims = followers.filter(({ node }, n) => node !== '' && n % 2 === 1)
+  await nodes[1]?.stop('SIGKILL')
+  const killedMs = performance.now()
+  await ledger.until(
+    'all are back',
+    () => victims.every(({ isJoined, returns }) => isJoined && returns.length > 0),
+    30_000,
+  )
+  const backMs = victims.map(({ returns }) => (returns[0]?.joinedAtMs ?? Number.NaN) - killedMs)
+  const p95 = quantile(backMs, 0.95)
+  t.comment(
+    `${victims.length} clients back after p50 ${Math.round(quantile(backMs, 0.5))} ms, p95 ${Math.round(p95)} ms`,
+  )
+  t.ok(p95 <= 3000, 'p95 of the time to recover is at most 3 s')
+  await finish()
+})
+
+t.test('three deploys behind nginx', { skip: noNginx }, (t) =>
+  rollingRestart(t, { clients: 300, rounds: 3, everyMs: 50, env: { DRAIN_MS: '2000' } }),
+)
