@@ -76,7 +76,8 @@ export const authPlugin = fp(
     app.decorate('authenticate', (request: FastifyRequest) => {
       const token = tokenOf({
         query: request.query,
-        authorization: request.headers.authorization,
+        authorization:
+          request.headers.authorization === undefined ? undefined : request.raw.headersDistinct.authorization,
         protocols: request.headers['sec-websocket-protocol'],
       })
       request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)

@@ -18,7 +18,7 @@ declare module 'fastify' {
 }
 
 /** An upgrade waits for Redis this long at most. */
-export const SHORT_TIMEOUT_MS = 400
+const SHORT_TIMEOUT_MS = 400
 const NAMESPACE = 'roomcast'
 
 /**

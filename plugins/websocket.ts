@@ -12,7 +12,7 @@ import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
 
 /** The one subprotocol that is spoken. */
-export const SUBPROTOCOL = 'roomcast.v1'
+const SUBPROTOCOL = 'roomcast.v1'
 /** After a Close frame the peer has this long to finish; then the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 2000
 /** A message may come in so many fragments, which bounds what an unfinished one costs beside its bytes. */

@@ -36,9 +36,10 @@ export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
     const config = configFrom(options)
     await app.register(bridgePlugin, { config })
+    // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
+    await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })
     await app.register(roomsPlugin)
-    await app.register(websocketPlugin, { config })
     // A scope of its own: the host's error handler, limits and tokens stay the host's.
     await app.register(
       async (scope) => {

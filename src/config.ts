@@ -63,6 +63,18 @@ const canJson = z.preprocess((value, context) => {
   }
 }, canClaim)
 
+const origin = z.string().refine(isOrigin, {
+  error:
+    'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, or the word null',
+})
+
+function isOrigin(value: string): boolean {
+  if (value === 'null') return true
+  // Extensions and apps have schemes whose URL.origin is 'null'.
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(value) && !/^https?:/.test(value)) return true
+  return URL.canParse(value) && new URL(value).origin === value
+}
+
 const proxy = z.string().refine(isProxy, {
   error:
     'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',
@@ -73,7 +85,10 @@ function isProxy(value: string): boolean {
   const [address = '', bits, ...more] = value.split('/')
   const version = isIP(address)
   if (version === 0 || more.length > 0) return false
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  return (
+    bits === undefined ||
+    (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
+  )
 }
 
 /** Every setting. In the environment its name is in capitals: maxClients is MAX_CLIENTS. */
@@ -96,7 +111,7 @@ export const settings = z
     jwtSecret: list()
       .default([])
       .describe(
-        'HMAC secrets for tokens, 32 bytes or more each, separated by spaces or commas. All are accepted, so a new one can be brought in before the old one goes.',
+        'HMAC secrets for tokens, separated by spaces or commas; each should have 32 bytes or more, shorter ones are warned of. All are accepted, so a new one can be brought in before the old one goes.',
       ),
     jwtPublicKey: publicKeys
       .default([])
@@ -121,7 +136,7 @@ export const settings = z
       .default({ join: ['*'], publish: ['*'], broadcast: true })
       .describe('Permissions of tokens without the claim `can`, as JSON.'),
 
-    allowedOrigins: list()
+    allowedOrigins: list(origin)
       .default([])
       .describe(
         'Origins whose pages may connect, exactly as browsers send them. Empty: all. Clients without an Origin pass.',

@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { hasShortSecret } from './auth/keys.ts'
+import { hasShortSecret, verificationKeys } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
 import { type Config, ConfigError, configFromEnv } from './config.ts'
 import { drain } from './hub/drain.ts'
@@ -29,6 +29,8 @@ export async function start(): Promise<Service> {
     if (config.workers > 1 && cluster.isPrimary) {
       const log = pino({ level: config.logLevel }, logStream)
       log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
+      // Each worker would fail of them, and be replaced.
+      verificationKeys(config)
       if (isTemporary) greet(config, config.port)
       return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
     }
@@ -41,17 +43,17 @@ export async function start(): Promise<Service> {
     return { stop: (signal) => stop(app, config, signal, logStream) }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
-    if (
-      error instanceof ConfigError ||
-      code === 'EADDRINUSE' ||
-      code === 'EACCES' ||
-      code === 'EADDRNOTAVAIL'
-    ) {
+    if (error instanceof ConfigError || isOfAddress(code)) {
       process.stderr.write(`roomcast cannot start: ${(error as Error).message}\n`)
       process.exit(1)
     }
     throw error
   }
+}
+
+/** HOST or PORT cannot be had; the error's message names them. */
+function isOfAddress(code: string | undefined): boolean {
+  return ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code ?? '')
 }
 
 /** Fastify would log a line of its own, without fields. */
@@ -90,9 +92,17 @@ async function exit(logStream: LogStream): Promise<void> {
 }
 
 /** Plain text and not a log line: it holds a token, for whoever looks at a first start. */
-function greet({ jwtSecret: [secret = ''] }: Config, port: number): void {
-  const expiresAt = Math.floor(Date.now() / 1000) + FIRST_TOKEN_SECONDS
-  const url = `ws://127.0.0.1:${port}/ws?token=${signToken({ sub: 'dev', exp: expiresAt }, secret)}`
+function greet(config: Config, port: number): void {
+  const [key] = verificationKeys(config)
+  const claims = {
+    sub: 'dev',
+    exp: Math.floor(Date.now() / 1000) + FIRST_TOKEN_SECONDS,
+    ...(config.jwtAudience.length > 0 && { aud: config.jwtAudience[0] }),
+    ...(config.jwtIssuer.length > 0 && { iss: config.jwtIssuer[0] }),
+  }
+  const token = signToken(claims, key?.key ?? '', key?.algorithms[0] as 'HS256')
+  const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host
+  const url = `ws://${host.includes(':') ? `[${host}]` : host}:${port}/ws?token=${token}`
   process.stdout.write(`
 No JWT_SECRET is set, so this server made one that lasts until it stops. Connect with
 

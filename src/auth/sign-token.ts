@@ -1,8 +1,14 @@
 import { createHmac } from 'node:crypto'
 
-/** Signs an HS256 token (RFC 7515), for a first start and for examples; tokens of real users come from your own app. */
-export function signToken(claims: object, secret: string): string {
+/** Signs a token with a secret (RFC 7515), for a first start; tokens of real users come from your own app. */
+export function signToken(
+  claims: object,
+  secret: string,
+  algorithm: 'HS256' | 'HS384' | 'HS512' = 'HS256',
+): string {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
-  const body = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(claims)}`
-  return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`
+  const body = `${encode({ alg: algorithm, typ: 'JWT' })}.${encode(claims)}`
+  return `${body}.${createHmac(`sha${algorithm.slice(2)}`, secret)
+    .update(body)
+    .digest('base64url')}`
 }

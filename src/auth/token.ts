@@ -39,7 +39,8 @@ export function identityFrom(payload: unknown, rules: ClaimRules): Identity | un
 /** The parts of an upgrade request that may carry a token. */
 export interface TokenSources {
   query: unknown
-  authorization: string | undefined
+  /** Each header of that name: Node keeps the first alone. */
+  authorization: string[] | undefined
   protocols: string | undefined
 }
 
@@ -47,8 +48,10 @@ export interface TokenSources {
 export function tokenOf({ query, authorization, protocols }: TokenSources): string | undefined {
   const found: unknown[] = []
   if (typeof query === 'object' && query !== null && 'token' in query) found.push(query.token)
-  const header = /^bearer +(.*)$/i.exec(authorization ?? '')
-  if (header !== null) found.push(header[1])
+  for (const header of authorization ?? []) {
+    const bearer = /^bearer +(.*)$/i.exec(header)
+    if (bearer !== null) found.push(bearer[1])
+  }
   for (const protocol of protocols?.split(',') ?? []) {
     const name = protocol.trim()
     if (name.startsWith('bearer.')) found.push(name.slice('bearer.'.length))

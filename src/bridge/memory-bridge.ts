@@ -18,6 +18,8 @@ import { RoomHistory } from './room-history.ts'
 
 /** How often what has expired is looked for. */
 const SWEEP_MS = 10_000
+/** Keys of idempotent publishes that are remembered, at about half a KiB each; beyond, the oldest are forgotten. */
+const KEYS = 100_000
 
 export interface MemoryLimits extends HistoryLimits {
   /** All rooms together. */
@@ -75,6 +77,12 @@ export class MemoryBridge implements Bridge {
     }
     if (key !== undefined) {
       this.#keys.delete(key)
+      if (this.#keys.size >= KEYS) {
+        for (const oldest of this.#keys.keys()) {
+          this.#keys.delete(oldest)
+          break
+        }
+      }
       this.#keys.set(key, { published, expiresAt: this.#clock.steadyMs() + KEY_TTL_MS })
     }
     this.#host?.deliver({ room, text, exclude, position })

@@ -20,10 +20,6 @@ export class RedisSubscriptions {
   #client: RedisClient | undefined
   #onFailure: (error: Error) => void = () => {}
 
-  get size(): number {
-    return this.#wanted.size
-  }
-
   isActive(channel: string): boolean {
     return this.#wanted.get(channel)?.isActive ?? false
   }

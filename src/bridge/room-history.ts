@@ -47,9 +47,9 @@ export class RoomHistory {
     this.#offset++
     const text = write(this.#offset)
     this.#messages.push(text)
-    this.#bytes += Buffer.byteLength(text)
+    this.#bytes += memoryOf(text)
     while (this.#messages.length > this.#limits.historySize || this.#bytes > this.#limits.historyMaxBytes) {
-      this.#bytes -= Buffer.byteLength(this.#messages.shift() ?? '')
+      this.#bytes -= memoryOf(this.#messages.shift() ?? '')
     }
     this.#messagesExpireAt = nowMs + this.#limits.historyTtlMs
     this.#expiresAt = this.#messagesExpireAt + POSITION_EXTRA_TTL_MS
@@ -77,4 +77,9 @@ export class RoomHistory {
     this.#messages = []
     this.#bytes = 0
   }
+}
+
+/** What a string takes of the heap: one byte a character, or two when any of them is beyond Latin-1, at most. */
+function memoryOf(text: string): number {
+  return Buffer.byteLength(text) === text.length ? text.length : 2 * text.length
 }

@@ -11,6 +11,9 @@ import type { Socket } from './socket.ts'
 import type { Turn } from './turn.ts'
 import { WritePump } from './write-pump.ts'
 
+/** A client that the server ends has this long for what is on its way and for its Close. */
+const CLOSE_DEADLINE_MS = 2000
+
 export type SlowPolicy = 'disconnect' | 'drop'
 
 /** What a client needs of its hub. */
@@ -68,6 +71,8 @@ export class Client implements Watched {
   #state: 'open' | 'closing' | 'closed' = 'open'
   /** Room messages dropped since the last `dropped` notice; the key undefined is for broadcasts. */
   #untold: Map<string | undefined, number> | undefined
+  #deadline: NodeJS.Timeout | undefined
+  #onProgress: (() => void) | undefined
 
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
@@ -94,6 +99,12 @@ export class Client implements Watched {
     } else {
       this.disconnect('tooSlow', 'too slow')
     }
+  }
+
+  /** Sends a message that was missed. It is an answer: a recovery must not have a hole. */
+  recover(text: string | Buffer): void {
+    this.messagesOut++
+    this.#control(textFrame(text))
   }
 
   /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */
@@ -135,6 +146,8 @@ export class Client implements Watched {
   /** Ends the client with a Close; what waits for one that keeps up is sent first. `reason` is ASCII, 123 bytes at most. */
   disconnect(name: CloseName, reason: string): void {
     if (!this.#begin(name)) return
+    // A drain has a deadline of its own, for all clients.
+    if (name !== 'goingAway') this.#destroySoon()
     const close = () => this.#socket.close(closeCodes[name].code, reason)
     if (this.#outbox.blocked && name !== 'goingAway') {
       this.#pump.abandon()
@@ -146,13 +159,16 @@ export class Client implements Watched {
 
   /** The socket starts closing, by the peer's Close or our own: nothing but the Close may follow what is flushed now. */
   socketClosing(): void {
-    if (this.#begin('peer')) this.#pump.flush()
+    if (!this.#begin('peer')) return
+    this.#pump.flush()
+    if (this.#outbox.blocked) this.#pump.abandon()
   }
 
   socketClosed(): void {
     this.#begin('lost')
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    clearTimeout(this.#deadline)
     this.#context.onClosed(this)
   }
 
@@ -169,8 +185,23 @@ export class Client implements Watched {
     this.#socket.resume()
   }
 
+  /** Whether so much waits for the client that nothing more should be asked for. */
+  get isFull(): boolean {
+    return this.#outbox.bytes > this.#context.outboxMaxBytes
+  }
+
+  /** Resolves when the socket has taken something, or the client is closing. */
+  progress(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onProgress = resolve
+      // Else the end of the turn shows whether it is blocked.
+      if (!this.#outbox.blocked) setImmediate(resolve)
+    })
+  }
+
   /** Told by the write pump: a client that had a backlog has none left. */
   caughtUp(): void {
+    this.#onProgress?.()
     const untold = this.#untold
     if (untold === undefined || this.#state !== 'open') return
     this.#untold = undefined
@@ -214,10 +245,17 @@ export class Client implements Watched {
     this.#context.onDropped(this)
   }
 
+  /** Whatever the peer does, its descriptor is given back. */
+  #destroySoon(): void {
+    this.#deadline = setTimeout(() => this.#socket.destroy(), CLOSE_DEADLINE_MS)
+    this.#deadline.unref()
+  }
+
   /** Leaves the open state; false when that has happened before. */
   #begin(cause: Cause): boolean {
     if (this.#state !== 'open') return false
     this.#state = 'closing'
+    this.#onProgress?.()
     this.#context.onClosing(this, cause)
     return true
   }

@@ -1,3 +1,4 @@
+import type { Replay } from '../bridge/bridge.ts'
 import { historyText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type {
@@ -36,12 +37,12 @@ export function handle(hub: Hub, client: Client, request: Request): Answer {
   return (handlers[request.type] as Handler<Request>)(hub, client, request)
 }
 
-async function join(hub: Hub, client: Client, { id, room, since }: JoinRequest): Promise<Sent> {
+function join(hub: Hub, client: Client, { id, room, since }: JoinRequest): Answer {
   if (!client.permissions.canJoin(room)) return refusal('forbidden', 'this token may not join', { id, room })
   if (!client.rooms.has(room) && client.rooms.size >= hub.limits.maxRoomsPerClient) {
     return refusal('room_limit', `at most ${hub.limits.maxRoomsPerClient} rooms a client`, { id, room })
   }
-  const isJoined = await hub.join(
+  const joined = hub.join(
     client,
     room,
     since,
@@ -54,7 +55,9 @@ async function join(hub: Hub, client: Client, { id, room, since }: JoinRequest):
       ...(scope === 'node' && { scope }),
     }),
   )
-  return isJoined ? undefined : refusal('unavailable', 'try again', { id, room })
+  const answer = (isJoined: boolean) =>
+    isJoined ? undefined : refusal('unavailable', 'try again', { id, room })
+  return joined instanceof Promise ? joined.then(answer) : answer(joined)
 }
 
 function leave(hub: Hub, client: Client, { id, room }: LeaveRequest): Answer {
@@ -92,11 +95,14 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
   })
 }
 
-async function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRequest): Promise<Sent> {
+function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRequest): Answer {
   if (!client.rooms.has(room)) return refusal('not_member', 'join the room first', { id, room })
-  const { position, messages } = await hub.replay(room, since, limit)
-  if (position === undefined) return refusal('unavailable', 'no history at present', { id, room })
-  return historyText({ id, room }, position, messages)
+  const answer = ({ position, messages }: Replay) =>
+    position === undefined
+      ? refusal('unavailable', 'no history at present', { id, room })
+      : historyText({ id, room }, position, messages)
+  const replay = hub.replay(room, since, limit)
+  return replay instanceof Promise ? replay.then(answer) : answer(replay)
 }
 
 function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {

@@ -89,12 +89,6 @@ export class Heartbeat {
     if (clients?.size === 0) this.#wheel.delete(client.pulse.tick)
   }
 
-  /** Puts the client where it belongs anew, after its token was refreshed. */
-  rewatch(client: Watched): void {
-    this.unwatch(client)
-    this.#schedule(client)
-  }
-
   stop(): void {
     clearInterval(this.#timer)
     this.#wheel.clear()

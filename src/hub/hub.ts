@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
-import {
-  type Bridge,
-  type BridgeHost,
-  type BridgeStatus,
-  type ClusterStatus,
-  type Delivery,
-  noReplay,
-  type Published,
-  type Replay,
+import type {
+  Bridge,
+  BridgeHost,
+  BridgeStatus,
+  ClusterStatus,
+  Delivery,
+  Published,
+  Replay,
 } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
@@ -17,10 +16,10 @@ import { isRoomName, type Outbound, type Position } from '../protocol/envelope.t
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Deliverer } from './deliverer.ts'
-import { textFrame } from './frame.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
 import { type JoinResult, Joins } from './joins.ts'
-import { Rooms } from './rooms.ts'
+import { Membership } from './membership.ts'
+import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
 
@@ -69,8 +68,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
-  /** A room that somebody waits for stays subscribed. */
-  readonly #joins = new Joins()
+  readonly #membership: Membership
   readonly #deliverer: Deliverer
   readonly #welcome: string
   #publishing = 0
@@ -83,8 +81,10 @@ export class Hub implements ClientContext, BridgeHost {
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    this.rooms = new Rooms((room) => this.#unsubscribeUnused(room))
-    this.#deliverer = new Deliverer(this.#clients, this.rooms, this.#joins, this.counters)
+    const joins = new Joins()
+    this.#membership = new Membership(bridge, joins, limits)
+    this.rooms = this.#membership.rooms
+    this.#deliverer = new Deliverer(this.#clients, this.rooms, joins, this.counters)
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
     this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })
@@ -143,39 +143,14 @@ export class Hub implements ClientContext, BridgeHost {
     return client
   }
 
-  /**
-   * Makes the client a member: `answer` makes its `joined`, which goes out ahead of the messages missed since `since`
-   * and of the live ones. Resolves to false, and answers nothing, when the join cannot be completed now.
-   */
-  async join(
+  /** Makes the client a member; see Membership. */
+  join(
     client: Client,
     room: string,
     since: Position | undefined,
     answer: (joined: JoinResult) => Outbound,
-  ): Promise<boolean> {
-    const join = this.#joins.begin(client, room, this.limits.outboxMaxBytes)
-    // Not awaited where there is nothing to wait for: that is felt when thousands come back at once.
-    const subscribed = this.#bridge.subscribe(room)
-    const scope = subscribed instanceof Promise ? await subscribed : subscribed
-    const replayed =
-      scope === 'cluster' ? this.replay(room, since, since === undefined ? 0 : undefined) : noReplay
-    const replay = replayed instanceof Promise ? await replayed : replayed
-    if (!client.isOpen || join.isOverfull) {
-      this.#joins.end(client, room)
-      this.#unsubscribeUnused(room)
-      // A member has missed what was not held; coming back it recovers.
-      if (client.rooms.has(room)) client.disconnect('internal', 'too many messages during a join')
-      return !client.isOpen
-    }
-    const { position } = replay
-    this.rooms.join(client, room)
-    const recovered = since !== undefined && replay.isComplete
-    const missed = recovered ? replay.messages : []
-    client.reply(answer({ scope, position, recovered, missed: missed.length }))
-    for (const text of missed) client.send(textFrame(text), room)
-    for (const frame of join.complete(position, this.rooms.get(room)?.delivered)) client.send(frame, room)
-    if (join.isOver) this.#joins.end(client, room)
-    return true
+  ): boolean | Promise<boolean> {
+    return this.#membership.join(client, room, since, answer)
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
@@ -188,14 +163,12 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   leave(client: Client, room: string): void {
-    // First the join: what is still on guard there would keep the room subscribed.
-    this.#joins.end(client, room)
-    this.rooms.leave(client, room)
+    this.#membership.leave(client, room)
   }
 
   /**
    * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
-   * TypeError for what is no room name or has no JSON form. Resolves when the bridge has taken it.
+   * TypeError for what is no room name or has no JSON form, RangeError above `maxMessageBytes`. Resolves when the bridge has taken it.
    */
   async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
     if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
@@ -264,8 +237,7 @@ export class Hub implements ClientContext, BridgeHost {
     this.#clients.delete(client.id)
     this.#closing.add(client)
     this.#heartbeat.unwatch(client)
-    for (const room of client.rooms) this.#joins.end(client, room)
-    this.rooms.leaveAll(client)
+    this.#membership.leaveAll(client)
     if (cause === 'tooSlow') this.counters.slowDisconnects++
     if (cause === 'silent') this.counters.silentDisconnects++
     this.#log.debug({ client: client.id, user: client.user, cause }, 'client closing')
@@ -283,11 +255,10 @@ export class Hub implements ClientContext, BridgeHost {
   #publishValue(room: string | undefined, value: unknown, user: string): Promise<Published> {
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
+    const { maxMessageBytes } = this.limits
+    if (Buffer.byteLength(content) > maxMessageBytes)
+      throw new RangeError(`the content is larger than ${maxMessageBytes} bytes`)
     const from = { client: this.node, user }
     return this.publishText({ room, content, from, exclude: undefined, key: undefined })
-  }
-
-  #unsubscribeUnused(room: string): void {
-    if (!this.rooms.has(room) && !this.#joins.has(room)) this.#bridge.unsubscribe(room)
   }
 }

@@ -14,6 +14,12 @@ const RESUME_AT = 64
 const PAUSE_AT_BYTES = 4 * 1024 * 1024
 const RESUME_AT_BYTES = 1024 * 1024
 
+/** A request and the bytes that it keeps in memory: its content is a part of the whole text. */
+interface Waiting {
+  decoded: Decoded
+  bytes: number
+}
+
 export interface ReadPumpOptions {
   clock: Clock
   log: Log
@@ -27,9 +33,10 @@ export class ReadPump {
   readonly #client: Client
   readonly #options: ReadPumpOptions
   readonly #limiter: RateLimiter
-  /** Requests behind a join that is still being carried out. */
-  #waiting: Decoded[] = []
+  /** Requests behind one that is carried out alone. */
+  #waiting: Waiting[] = []
   #isBusy = false
+  #isCatchingUp = false
   /** Resolves when every answer begun so far is sent; undefined when none is outstanding. */
   #answers: Promise<void> | undefined
   #unanswered = 0
@@ -52,10 +59,10 @@ export class ReadPump {
     }
     const decoded = decode(data.toString(), this.#options.maxNesting)
     if (this.#isBusy) {
-      this.#waiting.push(decoded)
-      this.#hold(sizeOf(decoded))
+      this.#waiting.push({ decoded, bytes: data.length })
+      this.#hold(data.length)
     } else {
-      this.#take(decoded)
+      this.#take(decoded, data.length)
     }
   }
 
@@ -82,28 +89,39 @@ export class ReadPump {
     return false
   }
 
-  #take(decoded: Decoded): void {
+  #take(decoded: Decoded, bytes: number): void {
     if (!decoded.ok) this.#answer(decoded.error, 0)
-    else if (decoded.request.type === 'join') void this.#carryOutAlone(decoded.request)
-    else this.#answer(this.#carryOut(decoded.request), sizeOf(decoded))
+    else if (isAlone(decoded.request)) void this.#carryOutAlone(decoded.request)
+    else this.#answer(this.#carryOut(decoded.request), bytes)
   }
 
   /**
    * A join must be done before what follows it is looked at. It waits for the answers before it, so that `joined` is
-   * in its place and still ahead of the room's first message. Never rejects.
+   * in its place and still ahead of the room's first message. What brings history waits until the client has taken
+   * what it got: a few bytes ask for megabytes. Never rejects, and waits for nothing that is there.
    */
   async #carryOutAlone(request: Request): Promise<void> {
     this.#isBusy = true
     if (this.#answers !== undefined) await this.#answers
-    const answer = await this.#carryOut(request)
-    if (answer !== undefined) this.#client.reply(answer)
+    const answer = this.#carryOut(request)
+    const envelope = answer instanceof Promise ? await answer : answer
+    if (envelope !== undefined) this.#client.reply(envelope)
+    while (this.#client.isOpen && this.#client.isFull) await this.#client.progress()
     this.#isBusy = false
+    this.#catchUp()
+  }
+
+  /** Takes what has waited, up to the next that is carried out alone. */
+  #catchUp(): void {
+    if (this.#isCatchingUp) return
+    this.#isCatchingUp = true
     while (!this.#isBusy) {
       const next = this.#waiting.shift()
       if (next === undefined) break
-      this.#heldBytes -= sizeOf(next)
-      this.#take(next)
+      this.#heldBytes -= next.bytes
+      this.#take(next.decoded, next.bytes)
     }
+    this.#isCatchingUp = false
     this.#letGo()
   }
 
@@ -160,7 +178,7 @@ export class ReadPump {
   }
 }
 
-/** What a request holds while it waits, in characters: its content. */
-function sizeOf(decoded: Decoded): number {
-  return decoded.ok && decoded.request.type === 'message' ? decoded.request.content.length : 0
+/** Whether what follows a request has to wait for it. */
+function isAlone({ type }: Request): boolean {
+  return type === 'join' || type === 'history'
 }

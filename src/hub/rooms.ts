@@ -23,10 +23,6 @@ export class Rooms {
     return this.#rooms.size
   }
 
-  names(): IterableIterator<string> {
-    return this.#rooms.keys()
-  }
-
   has(name: string): boolean {
     return this.#rooms.has(name)
   }
@@ -38,10 +34,6 @@ export class Rooms {
   /** The members on this node; none for a room that nobody here is in. */
   members(name: string): ReadonlySet<Client> {
     return this.#rooms.get(name)?.members ?? noMembers
-  }
-
-  isMember(client: Client, name: string): boolean {
-    return client.rooms.has(name)
   }
 
   /** Joining twice is joining once. */
@@ -65,10 +57,6 @@ export class Rooms {
       this.#onEmpty(name)
     }
     return true
-  }
-
-  leaveAll(client: Client): void {
-    for (const name of client.rooms) this.leave(client, name)
   }
 }
 

@@ -102,7 +102,7 @@ t.test('claims that break a rule give no identity', async (t) => {
 
 t.test('a request has one token, in one of three places', async (t) => {
   const of = (query: unknown, authorization?: string, protocols?: string) =>
-    tokenOf({ query, authorization, protocols })
+    tokenOf({ query, authorization: authorization?.split('\n'), protocols })
   t.equal(of({ token: 'a' }), 'a')
   t.equal(of({}, 'Bearer a'), 'a')
   t.equal(of({}, 'bearer a'), 'a')
@@ -117,6 +117,7 @@ t.test('a request has one token, in one of three places', async (t) => {
     [{ token: 'a' }, undefined, 'bearer.a'],
     [{}, undefined, 'bearer.a, bearer.b'],
     [{}, 'Bearer '],
+    [{}, 'Bearer a\nBearer b'],
     [{ Token: 'a' }],
     [null],
   ] as [unknown, string?, string?][]) {
