@@ -106,7 +106,7 @@ export class ReadPump {
     const answer = this.#carryOut(request)
     const envelope = answer instanceof Promise ? await answer : answer
     if (envelope !== undefined) this.#client.reply(envelope)
-    while (this.#client.isOpen && this.#client.isFull) await this.#client.progress()
+    while (bringsHistory(request) && this.#client.isOpen && this.#client.isFull) await this.#client.progress()
     this.#isBusy = false
     this.#catchUp()
   }
@@ -181,4 +181,8 @@ export class ReadPump {
 /** Whether what follows a request has to wait for it. */
 function isAlone({ type }: Request): boolean {
   return type === 'join' || type === 'history'
+}
+
+function bringsHistory(request: Request): boolean {
+  return request.type === 'history' || (request.type === 'join' && request.since !== undefined)
 }
