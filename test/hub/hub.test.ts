@@ -205,6 +205,7 @@ t.test('publish refuses what cannot be relayed', async (t) => {
   const { hub } = setUp()
   await t.rejects(hub.publish('', 1), TypeError)
   await t.rejects(hub.publish('r', undefined), TypeError)
+  await t.rejects(hub.publish('r', 'x'.repeat(1001)), RangeError)
   t.strictSame(await hub.publish('nobody is here', 1), { scope: 'cluster' })
 })
 
