@@ -30,6 +30,8 @@ export class Flights {
   readonly #local = new Map<number, number>()
   #sequence = 0
   #bytes = 0
+  /** How many this node's members have not got. */
+  #undelivered = 0
 
   /** Bytes on their way. */
   get bytes(): number {
@@ -63,6 +65,7 @@ export class Flights {
     }
     this.#flights.set(sequence, flight)
     this.#bytes += bytes
+    this.#undelivered++
     return flight
   }
 
@@ -81,8 +84,7 @@ export class Flights {
     // What is not known here was published by somebody who took our id, or long ago: like any other node's.
     if (flight === undefined) return true
     if (flight.isDelivered) return false
-    flight.isDelivered = true
-    this.#endIfDone(flight)
+    this.#deliver(flight)
     return true
   }
 
@@ -90,13 +92,12 @@ export class Flights {
   markLocal(sequence: number, nowMs: number): void {
     this.#local.set(sequence, nowMs)
     const flight = this.#flights.get(sequence)
-    if (flight === undefined) return
-    flight.isDelivered = true
-    this.#endIfDone(flight)
+    if (flight !== undefined && !flight.isDelivered) this.#deliver(flight)
   }
 
   /** Those that this node's members have not got, in the order of their publishing. */
   undelivered(): Flight[] {
+    if (this.#undelivered === 0) return []
     return [...this.#flights.values()].filter(({ isDelivered }) => !isDelivered)
   }
 
@@ -116,6 +117,12 @@ export class Flights {
       if (nowMs - atMs < REMEMBERED_MS) break
       this.#local.delete(sequence)
     }
+  }
+
+  #deliver(flight: Flight): void {
+    flight.isDelivered = true
+    this.#undelivered--
+    this.#endIfDone(flight)
   }
 
   #endIfDone(flight: Flight): void {

@@ -142,6 +142,8 @@ export class RedisPublisher {
   #publishLocally(publication: Publication, mark: string | undefined, isRepeat: boolean): Published {
     if (isRepeat) return { scope: 'node', duplicate: true }
     if (mark !== undefined) this.#localMarks.set(mark, this.#now)
+    // What is still on its way was before it.
+    for (const flight of this.#flights.undelivered()) this.#deliverFlight(flight)
     this.#options.deliverLocally(publication)
     return { scope: 'node' }
   }
@@ -190,6 +192,10 @@ export class RedisPublisher {
   }
 
   #fail(flight: Flight, error: Error): void {
+    // On a connection that is just closing, a later one may fail before those that are on their way.
+    for (const earlier of this.#flights.undelivered()) {
+      if (earlier.sequence < flight.sequence) this.#deliverFlight(earlier)
+    }
     this.#deliverFlight(flight)
     this.#giveUp(flight)
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
