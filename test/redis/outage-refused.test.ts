@@ -28,7 +28,7 @@ import { clientsAre, stillServing } from '../support/still-serving.ts'
 import { Traffic } from '../support/traffic.ts'
 import { pace, pollUntil } from '../support/until.ts'
 
-t.jobs = 4
+t.jobs = 3
 const sides = [0, 1] as const
 /** Delivery is back so long after a permission is. */
 const PERMITTED_MS = 10_000

@@ -26,7 +26,7 @@ import { tokenFor } from '../support/token.ts'
 import { Traffic } from '../support/traffic.ts'
 import { pace, pollUntil } from '../support/until.ts'
 
-t.jobs = 4
+t.jobs = 3
 const sides = [0, 1] as const
 /** A freeze is noticed by publishes that are not answered; until then members wait for them, so long at most. */
 const NOTICED_MS = 750

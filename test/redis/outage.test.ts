@@ -24,7 +24,7 @@ import type { Server } from '../support/server.ts'
 import { Traffic } from '../support/traffic.ts'
 import { pace } from '../support/until.ts'
 
-t.jobs = 4
+t.jobs = 3
 /** BRIDGE_TIMEOUT_MS, the limiter's own wait, and a busy machine. */
 const START_MS = 5000
 
