@@ -100,8 +100,8 @@ function packageVersion(path: string): string {
   return (JSON.parse(readFileSync(here(path), 'utf8')) as { version: string }).version
 }
 
-function firstLine(command: string, ...args: string[]): string {
-  return spawnSync(command, args, { encoding: 'utf8' }).stdout?.split('\n')[0]?.trim() ?? ''
+function output(command: string, ...args: string[]): string {
+  return spawnSync(command, args, { encoding: 'utf8' }).stdout?.trim() ?? ''
 }
 
 const bunProgram = () =>
@@ -124,7 +124,7 @@ export const servers: Record<ServerName, Server> = {
     settings:
       'As above, with `REDIS_URL`: two nodes and a redis-server without persistence, all three on the servers’ core. CPU is that of both nodes; Redis’ own is told apart.',
     start: startTwoNodes,
-    version: () => `${roomcastVersion()}, ${firstLine('redis-server', '--version').split(' sha=')[0]}`,
+    version: () => `${roomcastVersion()}, ${output('redis-server', '--version').split(' sha=')[0]}`,
   },
   'ws-loop': {
     label: 'ws, plain loop',
@@ -157,8 +157,10 @@ export const servers: Record<ServerName, Server> = {
       'The chat tutorial’s hub: one hub goroutine, read and write pump, a send channel of 256, queued messages joined by newlines in one frame, buffers of 1,024 bytes, ping every 54 s; the read limit raised from 512 bytes to 1 MiB.',
     start: () => startAlone([GORILLA], secret),
     version: () => {
-      const library = ['-W', '-f', '${Version}', 'golang-github-gorilla-websocket-dev']
-      return `gorilla/websocket ${firstLine('dpkg-query', ...library)}, ${firstLine('go', 'version').replace('go version ', '')}`
+      const library = /Version: (.*)/.exec(
+        output('dpkg-query', '-s', 'golang-github-gorilla-websocket-dev'),
+      )?.[1]
+      return `gorilla/websocket ${library}, ${output('go', 'version').replace('go version ', '')}`
     },
   },
 }
