@@ -67,8 +67,9 @@ export const caveats = `## What is not fair, or not covered
 - roomcast's limits on frames and upgrades are set high (above), for they would end the benchmark's publishers.
 - The peers are as their authors show and recommend them, not as an expert could tune them. A \`ws\` server that frames
   once and batches its writes as roomcast does would come near it: that is what roomcast is.
-- gorilla's tutorial puts several messages into one frame, which saves it work and which a JSON client cannot parse; the
-  generator counts them one by one. Its runtime has one core here, as the others have, and would use more.
+- gorilla's tutorial puts the messages that wait into one frame, a line each. That saves it most of its writes, and a
+  JSON client cannot parse it; the generator counts the lines. So there is a second form, with a frame a message: that
+  one does the same job as the others. Go's runtime has one core here, as the others have, and would use more.
 - Bun and uWebSockets do the fan-out in native code. Bun drops messages for a client that has 16 MiB waiting.
 - Everything is on the loopback: no TLS, no compression, no network. The kernel's share of a small write is larger there
   than anywhere else, which favours those who write less often.

@@ -24,7 +24,9 @@ export function prepare(): LeftOut[] {
   buildPeers()
   const leftOut: LeftOut[] = []
   const gorilla = buildGorilla()
-  if (gorilla !== undefined) leftOut.push({ server: 'gorilla', reason: gorilla })
+  if (gorilla !== undefined) {
+    for (const server of ['gorilla', 'gorilla-frames'] as const) leftOut.push({ server, reason: gorilla })
+  }
   if (spawnSync('redis-server', ['--version']).status !== 0) {
     const reason = 'no redis-server in PATH (node scripts/setup-tests.mjs installs it)'
     leftOut.push({ server: 'roomcast-2', reason })

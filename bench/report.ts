@@ -42,14 +42,14 @@ function setting(results: Results, name: string): string {
 }
 
 function targets(results: Results): string {
-  const peers: PeerName[] = ['gorilla', 'socket-io', 'bun']
+  const peers: PeerName[] = ['gorilla', 'gorilla-frames', 'socket-io', 'bun']
   const rows = targetRows.map((row) => [row.title, ...peers.map((peer) => targetCell(results, row, peer))])
   return `## Against the targets
 
 roomcast's figure divided by the peer's, in the same round: median (least–most), what it may be at most, and whether it
 is.
 
-${table(['', 'against gorilla', 'against Socket.IO', 'against Bun'], rows)}
+${table(['', 'against gorilla', 'against gorilla, a frame a message', 'against Socket.IO', 'against Bun'], rows)}
 `
 }
 

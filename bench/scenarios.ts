@@ -14,7 +14,7 @@ export interface Scenario {
   measure: Measure
 }
 
-const EVERYBODY = ['roomcast', 'ws-loop', 'socket-io', 'bun', 'gorilla'] as const
+const EVERYBODY = ['roomcast', 'ws-loop', 'socket-io', 'bun', 'gorilla', 'gorilla-frames'] as const
 const ONE_AND_TWO = ['roomcast', 'roomcast-2'] as const
 
 const base: LoadOptions = { members: 500, rooms: 1, size: 64, dialing: 16, warmS: 2, runS: 5, settleS: 1 }

@@ -6,7 +6,15 @@ import { type Launched, launch } from './launch.ts'
 import type { Speech } from './load.ts'
 import { SECRET } from './tokens.ts'
 
-export const serverNames = ['roomcast', 'roomcast-2', 'ws-loop', 'socket-io', 'bun', 'gorilla'] as const
+export const serverNames = [
+  'roomcast',
+  'roomcast-2',
+  'ws-loop',
+  'socket-io',
+  'bun',
+  'gorilla',
+  'gorilla-frames',
+] as const
 export type ServerName = (typeof serverNames)[number]
 
 export interface Running {
@@ -109,6 +117,11 @@ const bunProgram = () =>
 const nodeVersion = () => `node ${process.versions.node}`
 const roomcastVersion = () => `roomcast ${packageVersion('../package.json')}, ${nodeVersion()}`
 
+function gorillaVersion(): string {
+  const library = /Version: (.*)/.exec(output('dpkg-query', '-s', 'golang-github-gorilla-websocket-dev'))?.[1]
+  return `gorilla/websocket ${library}, ${output('go', 'version').replace('go version ', '')}`
+}
+
 export const servers: Record<ServerName, Server> = {
   roomcast: {
     label: 'roomcast',
@@ -156,11 +169,13 @@ export const servers: Record<ServerName, Server> = {
     settings:
       'The chat tutorial’s hub: one hub goroutine, read and write pump, a send channel of 256, queued messages joined by newlines in one frame, buffers of 1,024 bytes, ping every 54 s; the read limit raised from 512 bytes to 1 MiB.',
     start: () => startAlone([GORILLA], secret),
-    version: () => {
-      const library = /Version: (.*)/.exec(
-        output('dpkg-query', '-s', 'golang-github-gorilla-websocket-dev'),
-      )?.[1]
-      return `gorilla/websocket ${library}, ${output('go', 'version').replace('go version ', '')}`
-    },
+    version: gorillaVersion,
+  },
+  'gorilla-frames': {
+    label: 'gorilla, a frame a message',
+    speech: plain,
+    settings: 'As above, but each message in a frame of its own, as all the other servers send it.',
+    start: () => startAlone([GORILLA], { ...secret, FRAMES_APART: '1' }),
+    version: gorillaVersion,
   },
 }

@@ -118,7 +118,13 @@ func (c *client) writePump() {
 				c.conn.WriteMessage(websocket.CloseMessage, nil)
 				return
 			}
-			if c.writeQueued(text) != nil {
+			var err error
+			if framesApart {
+				err = c.conn.WriteMessage(websocket.TextMessage, text)
+			} else {
+				err = c.writeQueued(text)
+			}
+			if err != nil {
 				return
 			}
 		case <-ticker.C:
@@ -129,6 +135,9 @@ func (c *client) writePump() {
 		}
 	}
 }
+
+// With a frame a message, as JSON clients need it and as the other servers send it; the tutorial joins them.
+var framesApart = os.Getenv("FRAMES_APART") == "1"
 
 // One frame for all that waits in the channel by now, a line each.
 func (c *client) writeQueued(first []byte) error {
