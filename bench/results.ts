@@ -119,11 +119,12 @@ export function readResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results
 }
 
-/** The newest by the date inside; undefined when there is none. */
+/** The newest by the date inside, of those without a failure; undefined when there is none. */
 export function newestResults(folder = RESULTS): { name: string; results: Results } | undefined {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.json') && !name.startsWith(LOCAL))
     .map((name) => ({ name, results: readResults(join(folder, name)) }))
+    .filter(({ results }) => failures(results).length === 0)
     .sort((a, b) => a.results.date.localeCompare(b.results.date))
     .at(-1)
 }

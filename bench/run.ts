@@ -2,79 +2,27 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { unpinned } from './launch.ts'
 import { buildLoad, runLoad } from './load.ts'
-import { commit, describeMachine, maxFiles } from './machine.ts'
+import { commit, describeMachine } from './machine.ts'
+import { asked, HELP, type Plan, plan } from './plan.ts'
 import { type LeftOut, prepare } from './prepare.ts'
 import { writeReport } from './report.ts'
 import { failures, faultOf, LOCAL, type Results, type Run, saveResults } from './results.ts'
-import { type Scenario, scenarios } from './scenarios.ts'
+import type { Scenario } from './scenarios.ts'
 import { type Running, type ServerName, serverNames, servers } from './servers.ts'
 import { summary } from './summary.ts'
 import { writeTokens } from './tokens.ts'
 
-const HELP = `npm run bench -- [options]
-  --quick            fewer scenarios, clients, seconds and rounds: under 3 minutes
-  --scenario NAME    only this one; may be repeated
-  --peer NAME        roomcast against this one only; may be repeated
-  --rounds N         default 5, with --quick 1
-  --name NAME        of the results file in bench/results; a name of its own makes a partial run reportable`
-
-const { values: asked } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    scenario: { type: 'string', multiple: true },
-    peer: { type: 'string', multiple: true },
-    rounds: { type: 'string' },
-    name: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-})
-
-interface Plan {
-  rounds: number
-  scenarios: Scenario[]
-  isPartial: boolean
-}
-
-function plan(leftOut: LeftOut[]): Plan {
-  const all = scenarios(asked.quick, maxFiles())
-  const names = asked.scenario ?? all.map(({ name }) => name)
-  const peers: string[] = asked.peer ?? [...serverNames]
-  for (const name of names)
-    if (!all.some((scenario) => scenario.name === name))
-      unknown(
-        'scenario',
-        name,
-        all.map(({ name }) => name),
-      )
-  for (const name of peers) if (!serverNames.includes(name as ServerName)) unknown('peer', name, serverNames)
-  const takesPart = (server: ServerName) =>
-    (server.startsWith('roomcast') || peers.includes(server)) &&
-    !leftOut.some((left) => left.server === server)
-  return {
-    rounds: Number(asked.rounds ?? (asked.quick ? 1 : 5)),
-    scenarios: all
-      .filter(({ name }) => names.includes(name))
-      .map((scenario) => ({ ...scenario, servers: scenario.servers.filter(takesPart) })),
-    isPartial: asked.quick || asked.scenario !== undefined || asked.peer !== undefined,
-  }
-}
-
-function unknown(what: string, name: string, known: readonly string[]): never {
-  throw new Error(`no ${what} ${name}; there are: ${known.join(', ')}`)
+interface Tools {
+  program: string
+  tokensFile: string
 }
 
 /** Seconds of CPU that a process has used. */
 function cpuS(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-interface Tools {
-  program: string
-  tokensFile: string
 }
 
 /** A fresh server each time: no run inherits another one's heap. */
@@ -99,7 +47,7 @@ async function runOnce(tools: Tools, scenario: Scenario, name: ServerName, round
   return run
 }
 
-/** The servers take turns, and each round begins with another one, so that no one always runs on a warmer machine. */
+/** The servers take turns, and each round begins with another one, so that no one always has the warmer machine. */
 async function runAll(tools: Tools, { rounds, scenarios }: Plan): Promise<Run[]> {
   const runs: Run[] = []
   for (let round = 1; round <= rounds; round++) {
@@ -150,13 +98,18 @@ async function main(): Promise<number> {
   writeTokens(tools.tokensFile, Math.max(...planned.scenarios.map(({ load }) => load.members + load.rooms)))
 
   const results = collect(await runAll(tools, planned), planned, leftOut)
-  const stamp = results.date.slice(0, 16).replace(/:/g, '')
+  const stamp = results.date.slice(0, 19).replaceAll(':', '')
   const path = saveResults(asked.name ?? `${planned.isPartial ? LOCAL : ''}${stamp}`, results)
   console.log(`\n${summary.table(results)}\nRaw results: ${path}`)
+  return conclude(results, !planned.isPartial || asked.name !== undefined)
+}
+
+/** A run with a fault is kept as a file and never becomes the documents' figures. */
+function conclude(results: Results, isReported: boolean): number {
   const failed = failures(results)
   for (const failure of failed) console.error(`FAILED: ${failure}`)
   if (failed.length > 0) return 1
-  if (!planned.isPartial || asked.name !== undefined) writeReport()
+  if (isReported) writeReport()
   return 0
 }
 

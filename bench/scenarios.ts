@@ -139,12 +139,23 @@ function hasten(scenario: Scenario): Scenario[] {
   return [{ ...scenario, load: { ...load, members, warmS: 0.5, runS, settleS: 0.3 } }]
 }
 
-/** No more clients than files may be open, with some for the process itself. */
-function fit(scenario: Scenario, maxFiles: number): Scenario {
-  const most = maxFiles - 256 - scenario.load.rooms
-  return { ...scenario, load: { ...scenario.load, members: Math.min(scenario.load.members, most) } }
+export interface Bounds {
+  quick: boolean
+  /** Of a process: each client is one, and it needs some for itself. */
+  maxFiles: number
+  /** For a trial on a machine that others use. */
+  maxMembers?: number
+  maxRunS?: number
 }
 
-export function scenarios(quick: boolean, maxFiles: number): Scenario[] {
-  return (quick ? full.flatMap(hasten) : full).map((scenario) => fit(scenario, maxFiles))
+function fit(scenario: Scenario, { maxFiles, maxMembers = Infinity, maxRunS = Infinity }: Bounds): Scenario {
+  const { load } = scenario
+  const rooms = Math.min(load.rooms, Math.max(1, Math.floor(maxMembers / 2)))
+  const members = Math.min(load.members, maxMembers, maxFiles - 256 - rooms)
+  const [warmS, runS] = [Math.min(load.warmS, maxRunS), Math.min(load.runS, maxRunS)]
+  return { ...scenario, load: { ...load, members, rooms, warmS, runS } }
+}
+
+export function scenarios(bounds: Bounds): Scenario[] {
+  return (bounds.quick ? full.flatMap(hasten) : full).map((scenario) => fit(scenario, bounds))
 }

@@ -95,8 +95,7 @@ static void on_message(struct load *load, struct client *client, enum opcode opc
   else if (opcode == PING) {
     queue_frame(client, PONG, payload, length);
     flush_out(load, client);
-  }
-  // A Close needs no answer: end of file follows, and counts.
+  } else if (opcode == CLOSE) leave(load, client);
 }
 
 /** The answer to the upgrade may come in pieces, and may have frames behind it. */

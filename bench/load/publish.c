@@ -82,7 +82,7 @@ bool all_received(const struct load *load) {
 /** What is on its way still arrives; a server that has been silent for 3 s has lost it. */
 static void drain(struct load *load) {
   uint64_t received = 0, silent_since_ns = clock_ns();
-  while (!all_received(load) && clock_ns() - silent_since_ns < 3 * SECOND) {
+  while (!all_received(load) && load->closed == 0 && clock_ns() - silent_since_ns < 3 * SECOND) {
     poll_once(load, 10);
     uint64_t sum = 0;
     for (int n = 0; n < load->options.rooms; n++) sum += load->rooms[n].received;
