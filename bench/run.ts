@@ -72,7 +72,7 @@ function collect(runs: Run[], { rounds, scenarios }: Plan, leftOut: LeftOut[]): 
   return {
     date: new Date().toISOString(),
     commit: commit(),
-    isQuick: asked.quick,
+    isQuick: asked.quick || asked.members !== undefined || asked.seconds !== undefined,
     rounds,
     machine: describeMachine(),
     leftOut,

@@ -156,6 +156,17 @@ function fit(scenario: Scenario, { maxFiles, maxMembers = Infinity, maxRunS = In
   return { ...scenario, load: { ...load, members, rooms, warmS, runS } }
 }
 
+/** Says so where there are fewer than the scenario's name promises. */
+function tell(chosen: Scenario, { load }: Scenario): Scenario {
+  const { members, rooms } = chosen.load
+  if (members === load.members && rooms === load.rooms) return chosen
+  const count = `${members.toLocaleString('en-US')} members in ${rooms} ${rooms === 1 ? 'room' : 'rooms'}`
+  return { ...chosen, about: `${chosen.about} **Here only ${count}.**` }
+}
+
 export function scenarios(bounds: Bounds): Scenario[] {
-  return (bounds.quick ? full.flatMap(hasten) : full).map((scenario) => fit(scenario, bounds))
+  return full.flatMap((scenario) => {
+    const chosen = bounds.quick ? hasten(scenario) : [scenario]
+    return chosen.map((one) => tell(fit(one, bounds), scenario))
+  })
 }
