@@ -1,7 +1,6 @@
 // Starts a server on its core and ends it by its pid.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 const START_MS = 20_000
@@ -15,17 +14,28 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
+/** What this process may run on: fewer than the machine has, in many containers. */
+function allowedCores(): number[] {
+  const list = /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? ''
+  return list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, n) => first + n)
+  })
+}
+
+const [serverCore, loadCore] = allowedCores()
+
 /** Why servers and generator are not on cores of their own; undefined when they are. */
 export const unpinned =
-  cpus().length < 2
-    ? 'this machine has one core'
+  loadCore === undefined
+    ? 'there is one core'
     : spawnSync('taskset', ['--version']).error !== undefined
       ? 'taskset is not installed (Debian: util-linux)'
       : undefined
 
 /** The words in front of a command that keep it on its core. */
 export function pinned(who: 'server' | 'load'): string[] {
-  return unpinned === undefined ? ['taskset', '-c', who === 'server' ? '0' : '1'] : []
+  return unpinned === undefined ? ['taskset', '-c', String(who === 'server' ? serverCore : loadCore)] : []
 }
 
 export interface Launched {

@@ -20,8 +20,8 @@ does not start. Leave the machine alone meanwhile.
 
 | command | does |
 |---|---|
-| \`npm run bench -- --quick\` | six scenarios, one short round, fewer clients: under 3 minutes. Its figures are a first look |
-| \`npm run bench\` | everything, 5 rounds; writes \`bench/results/\` and this page |
+| \`npm run bench -- --quick\` | five scenarios, one short round, fewer clients: under 3 minutes. Its figures are a first look and stay local |
+| \`npm run bench\` | everything, 5 rounds, about an hour; writes \`bench/results/\` and this page |
 | \`npm run bench -- --scenario paced --peer bun --rounds 3\` | a part; its results stay local |
 | \`npm run bench:report\` | this page and its charts anew, from the newest results file |
 
@@ -32,7 +32,7 @@ twice or out of order, sends one back to its sender, or closes a client that rea
 
 - **Generator**: one thread in C (\`bench/load\`). It sends, reads everything, and checks by a sequence number in each
   content that every member got each message of its room once and in order.
-- **Cores**: the server (both nodes and Redis, where there are two nodes) is pinned to core 0, the generator to core 1.
+- **Cores**: the server (both nodes and Redis, where there are two nodes) is pinned to one core, the generator to another.
   All of a server's threads are on its core: its collector and its compiler count.
 - **Rounds**: a fresh process for each run. Within a round the servers take turns, and each round begins with another
   one. Tables show the median over the rounds and, in brackets, the least and the most. Each run's raw result is in the
@@ -75,6 +75,8 @@ export const caveats = `## What is not fair, or not covered
   than anywhere else, which favours those who write less often.
 - One machine, two cores: with two nodes, both and Redis share one. It shows what the bridge costs, not how it scales.
 - Socket.IO and the others have no second node here.
+- What a small room feels of a large one beside it is not here: the generator would read the large one's deliveries with
+  the same thread that times the small one's.
 - Slow readers have a receive buffer of 32 KiB, so that a short run shows what hours of a bad network would.
 - CPU time comes from \`/proc\` in steps of 10 ms.
 `

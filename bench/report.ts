@@ -28,7 +28,7 @@ function setting(results: Results, name: string): string {
   const { machine, date, commit, rounds, isQuick, leftOut, scenarios } = results
   const lines = [
     `- results: [\`bench/results/${name}\`](../bench/results/${name}), of ${date.slice(0, 10)}, commit \`${commit}\``,
-    `- rounds: ${rounds}${isQuick ? '. **A quick run: few clients, short, a first look only**' : ''}`,
+    `- rounds: ${rounds}${isQuick ? '. **A quick run or a trial: few clients, short, a first look only**' : ''}`,
     `- machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.kernel}`,
     `- load generator: ${machine.compiler}, \`-O2\``,
   ]

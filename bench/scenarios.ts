@@ -17,7 +17,7 @@ export interface Scenario {
 const EVERYBODY = ['roomcast', 'ws-loop', 'socket-io', 'bun', 'gorilla', 'gorilla-frames'] as const
 const ONE_AND_TWO = ['roomcast', 'roomcast-2'] as const
 
-const base: LoadOptions = { members: 500, rooms: 1, size: 64, dialing: 16, warmS: 2, runS: 5, settleS: 1 }
+const base: LoadOptions = { members: 500, rooms: 1, size: 64, dialing: 16, warmS: 1.5, runS: 4, settleS: 1 }
 
 function fanOut(window: number): Scenario {
   return {
@@ -35,8 +35,8 @@ function slow(share: number): Scenario {
   return {
     name: share === 0 ? 'slow-none' : 'slow-10',
     title: share === 0 ? 'Slow readers: none, for comparison' : 'Slow readers: 10 %',
-    about: `200 members, 100 messages of 4 KiB a second; ${who}. Latency is that of the others.`,
-    load: { ...base, members: 200, size: 4096, rate: 100, slow: share, warmS: 1, runS: 8 },
+    about: `100 members, 100 messages of 16 KiB a second; ${who}. Latency is that of the others.`,
+    load: { ...base, members: 100, size: 16_384, rate: 100, slow: share, warmS: 1, runS: 8 },
     servers: EVERYBODY,
     measure: 'p99',
   }
@@ -126,7 +126,6 @@ const quickMembers: Record<string, number> = {
   'fan-out-8': 500,
   'fan-out-64': 500,
   rooms: 1000,
-  paced: 500,
   'connect-storm': 1000,
   idle: 2000,
 }
@@ -136,7 +135,7 @@ function hasten(scenario: Scenario): Scenario[] {
   if (members === undefined) return []
   const { load } = scenario
   const runS = load.runS === 0 ? 0 : 1
-  return [{ ...scenario, load: { ...load, members, warmS: 0.5, runS, settleS: 0.3 } }]
+  return [{ ...scenario, load: { ...load, members, warmS: 0.5, runS, settleS: 0.2 } }]
 }
 
 export interface Bounds {

@@ -12,8 +12,12 @@
 
 enum { READ_BYTES = 1 << 18, EVENTS = 512, SLOW_RECEIVE_BYTES = 32 << 10 };
 
+static bool is_reading(const struct load *load, const struct client *client) {
+  return !client->is_slow || client->stage != JOINED || load->is_catching_up;
+}
+
 static void watch(struct load *load, struct client *client, int operation) {
-  uint32_t reading = client->is_slow && client->stage == JOINED ? 0 : EPOLLIN;
+  uint32_t reading = is_reading(load, client) ? EPOLLIN : 0;
   uint32_t writing = client->wants_write ? EPOLLOUT : 0;
   struct epoll_event event = { .events = reading | writing | EPOLLRDHUP, .data.ptr = client };
   if (epoll_ctl(load->epoll, operation, client->fd, &event) != 0) fail("epoll: %s", strerror(errno));
@@ -124,6 +128,8 @@ static void read_some(struct load *load, struct client *client) {
   }
   // One clock for all that a read brings: it has arrived by now.
   load->now_ns = clock_ns();
+  // What a slow reader finds at last is owed to nobody; only the end of it tells something.
+  if (load->is_catching_up && client->is_slow) return;
   if (client->stage == DIALED) take_upgrade(load, client, bytes, (size_t)length);
   else take_frames(load, client, bytes, (size_t)length, on_message);
 }
@@ -142,9 +148,9 @@ void poll_once(struct load *load, int timeout_ms) {
     if (client->stage == GONE) continue;
     if (what & EPOLLOUT) flush_out(load, client);
     if (client->stage == GONE) continue;
-    bool is_reading = !(client->is_slow && client->stage == JOINED);
-    if (is_reading && (what & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) read_some(load, client);
-    else if (!is_reading && (what & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) leave(load, client);
+    if (!(what & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))) continue;
+    if (is_reading(load, client)) read_some(load, client);
+    else leave(load, client);
   }
 }
 
@@ -186,4 +192,15 @@ void connect_all(struct load *load) {
   }
   load->connect_s = (double)(clock_ns() - started_ns) / 1e9;
   load->connect_cpu_s = cpu_seconds(o->pids, o->pid_count) - cpu;
+}
+
+/** Has the slow members read what there is: a server that cut one shows it only behind that. */
+void catch_up(struct load *load) {
+  load->is_catching_up = true;
+  for (int n = 0; n < load->total; n++) {
+    struct client *client = &load->clients[n];
+    if (client->is_slow && client->stage == JOINED) watch(load, client, EPOLL_CTL_MOD);
+  }
+  uint64_t until_ns = clock_ns() + 1000000000u;
+  while (clock_ns() < until_ns) poll_once(load, 10);
 }

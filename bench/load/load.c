@@ -86,5 +86,6 @@ int main(int count, char **words) {
   load.rss_joined_kib = load.rss_peak_kib = rss_kib(o->pids, o->pid_count);
   if (o->run_s > 0) run(&load);
   load.rss_end_kib = rss_kib(o->pids, o->pid_count);
+  if (o->slow_share > 0) catch_up(&load);
   return report(&load) ? 0 : 4;
 }

@@ -61,6 +61,7 @@ struct load {
   char **tokens;
   int token_count;
   bool is_measuring;
+  bool is_catching_up; // the slow members read again, when all is over
   uint64_t now_ns;
   uint64_t deliveries, published;                  // while measuring
   uint64_t lost, disordered, echoed, foreign;      // faults of the server
@@ -101,6 +102,7 @@ void take_frames(struct load *load, struct client *client, uint8_t *bytes, size_
 void connect_all(struct load *load);
 void poll_once(struct load *load, int timeout_ms);
 void flush_out(struct load *load, struct client *client);
+void catch_up(struct load *load);
 
 // deliveries.c
 void take_message(struct load *load, struct client *client, uint8_t *payload, size_t length);
