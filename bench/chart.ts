@@ -8,7 +8,7 @@ export interface Bar {
 }
 
 const WIDTH = 720
-const LABEL = 170
+const LABEL = 200
 const ROOM_FOR_VALUE = 150
 const ROW = 30
 const TOP = 52
