@@ -9,6 +9,9 @@ const needs = {
   'python3-websockets': existsSync('/usr/lib/python3/dist-packages/websockets'),
   nginx: hasCommand('nginx'),
   iproute2: hasCommand('ip'),
+  // For the benchmark's load generator.
+  gcc: hasCommand('cc'),
+  'libc6-dev': existsSync('/usr/include/stdio.h'),
 }
 /** With this file Debian starts no service of a package that it installs; the tests start their own. */
 const POLICY = '/usr/sbin/policy-rc.d'
