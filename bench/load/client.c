@@ -154,16 +154,24 @@ void poll_once(struct load *load, int timeout_ms) {
   }
 }
 
-static void dial(struct load *load, struct client *client) {
-  static struct buffer request;
-  int port = load->options.ports[client->port_index], yes = 1, bytes = SLOW_RECEIVE_BYTES;
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+static void set_up_socket(struct client *client) {
+  int yes = 1, bytes = SLOW_RECEIVE_BYTES;
+  struct linger abortively = { .l_onoff = 1, .l_linger = 0 };
   client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (client->fd < 0) fail("socket: %s (ulimit -n)", strerror(errno));
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  // Thousands of ports would else stay in TIME_WAIT, and the next run would feel them.
+  setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &abortively, sizeof abortively);
   // Else the kernel alone would hold megabytes for each, and no server would notice in a short run.
   if (client->is_slow) setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+static void dial(struct load *load, struct client *client) {
+  static struct buffer request;
+  int port = load->options.ports[client->port_index];
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  set_up_socket(client);
   if (connect(client->fd, (struct sockaddr *)&address, sizeof address) != 0)
     fail("connect to port %d: %s", port, strerror(errno));
   request.length = 0;
