@@ -8,6 +8,8 @@ const REPLACE_MS = 250
 const REPLACE_MAX_MS = 10_000
 /** Beyond the grace: a worker that is frozen never ends by itself. */
 const KILL_AFTER_MS = 800
+/** The exit code of a worker whose settings cannot be honoured. */
+const CANNOT_START = 1
 /** A worker that has lived this long did not die at its start. */
 const SETTLED_MS = 10_000
 
@@ -23,12 +25,18 @@ export function startWorkers(
 ): Service {
   let isStopping = false
   let earlyDeaths = 0
+  let hasListened = false
 
   const fork = () => {
     const startedAt = performance.now()
     const worker = cluster.fork(env)
+    worker.once('listening', () => {
+      hasListened = true
+    })
     worker.once('exit', (code, signal) => {
       if (isStopping) return
+      // What keeps the first from starting will keep them all; it has said so.
+      if (!hasListened && code === CANNOT_START) process.exit(CANNOT_START)
       earlyDeaths = performance.now() - startedAt < SETTLED_MS ? earlyDeaths + 1 : 0
       const inMs = Math.min(REPLACE_MAX_MS, REPLACE_MS * 2 ** earlyDeaths)
       log.warn({ worker: worker.process.pid, code, signal, inMs }, 'a worker died and is replaced')
