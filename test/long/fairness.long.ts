@@ -117,7 +117,7 @@ t.test('a client that sends at its limit', async (t) => {
   const quiet = await smallTalk(server)
   await pace(5000)
   const before = p99(await quiet())
-  const busy = await connect(server, 'busy', {}, { record: false })
+  const busy = await connect(server, 'busy')
   await busy.join('its own')
   const sender = setInterval(() => {
     for (let n = 0; n < 10; n++) busy.say('its own', 'x'.repeat(MB / 64))
