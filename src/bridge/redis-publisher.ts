@@ -94,7 +94,7 @@ export class RedisPublisher {
   /** Nothing comes back any more: this node's members get what is on its way now, in order. */
   deliverFlights(): void {
     this.#isDeaf = false
-    for (const flight of this.#flights.undelivered()) this.#deliverFlight(flight)
+    this.#deliverThrough(Infinity)
   }
 
   /** Nothing is answered any more either. */
@@ -116,7 +116,7 @@ export class RedisPublisher {
   tick(): void {
     const overdue = this.#flights.overdue(OVERDUE_TICKS)
     if (overdue.length > 0) {
-      this.deliverFlights()
+      this.#deliverThrough(Infinity)
       this.#isDeaf = true
     }
     const oldest = this.#flights.oldest
@@ -143,7 +143,7 @@ export class RedisPublisher {
     if (isRepeat) return { scope: 'node', duplicate: true }
     if (mark !== undefined) this.#localMarks.set(mark, this.#now)
     // What is still on its way was before it.
-    for (const flight of this.#flights.undelivered()) this.#deliverFlight(flight)
+    this.#deliverThrough(Infinity)
     this.#options.deliverLocally(publication)
     return { scope: 'node' }
   }
@@ -193,10 +193,7 @@ export class RedisPublisher {
 
   #fail(flight: Flight, error: Error): void {
     // On a connection that is just closing, a later one may fail before those that are on their way.
-    for (const earlier of this.#flights.undelivered()) {
-      if (earlier.sequence < flight.sequence) this.#deliverFlight(earlier)
-    }
-    this.#deliverFlight(flight)
+    this.#deliverThrough(flight.sequence)
     this.#giveUp(flight)
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
     if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
@@ -207,6 +204,13 @@ export class RedisPublisher {
   #giveUp(flight: Flight): void {
     if (flight.mark !== undefined && !flight.hasAnswer) this.#localMarks.set(flight.mark, this.#now)
     this.#flights.answer(flight, { scope: 'node' })
+  }
+
+  /** Delivers what this node's members have not got up to this sequence, in order. */
+  #deliverThrough(sequence: number): void {
+    for (const flight of this.#flights.undelivered()) {
+      if (flight.sequence <= sequence) this.#deliverFlight(flight)
+    }
   }
 
   /** Delivers a publish to this node's members, if they have not got it. */
