@@ -1,16 +1,13 @@
 // Recovery at size, on two nodes and one Redis: connections that drop at random, a node that is killed, many deploys.
-import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { quantile } from '../support/crowd.ts'
-import { Follower, Ledger } from '../support/follower.ts'
+import type { Follower } from '../support/follower.ts'
 import { hasNginx } from '../support/nginx.ts'
 import { startNodes } from '../support/nodes.ts'
 import { startRedis } from '../support/redis.ts'
-import { rollingRestart, verifyDelivery } from '../support/rolling.ts'
+import { rollingRestart, startFollowers } from '../support/rolling.ts'
 import type { Server } from '../support/server.ts'
-import { SteadyPublisher } from '../support/steady-publisher.ts'
-import { tokenFor } from '../support/token.ts'
-import { pace, pollUntil } from '../support/until.ts'
+import { pace } from '../support/until.ts'
 
 /** What one test process reads and checks on two cores that it shares with two nodes and Redis. */
 const CLIENTS = Number(process.env.RECOVERY_CLIENTS ?? 2000)
@@ -22,35 +19,13 @@ async function startCrowd(t: Test, count: number, nodeOf: (nodes: Server[], n: n
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const nodes = await startNodes(t, 2, { REDIS_URL: redis.url, CONNECT_RATE_MAX: '0' })
-  const room = `crowd-${randomUUID()}`
-  const ledger = new Ledger()
-  const followers = Array.from(
-    { length: count },
-    (_, n) => new Follower({ room, ledger, token: tokenFor(`u${n}`), address: () => nodeOf(nodes, n) }),
-  )
-  const address = () => nodes[0] as Server
-  const publisher = new SteadyPublisher({ room, user: 'p', everyMs: 100, address })
-  t.teardown(() => {
-    publisher.abandon()
-    for (const follower of followers) follower.drop()
+  const crowd = await startFollowers(t, {
+    clients: count,
+    everyMs: 100,
+    publisherAt: () => nodes[0] as Server,
+    followerAt: (n) => nodeOf(nodes, n),
   })
-  for (const [n, follower] of followers.entries()) {
-    follower.begin()
-    if (n % 20 === 0) await pace(10)
-  }
-  await ledger.until('all have joined', () => followers.every(({ isJoined }) => isJoined), 60_000)
-  /** Ends the publishing and waits until everybody has the last message. */
-  const finish = async () => {
-    await publisher.finish()
-    const last = Math.max(...ledger.numbers.keys())
-    await pollUntil(
-      'everybody has the last message',
-      () => followers.every(({ position, isJoined }) => isJoined && position?.offset === last),
-      30_000,
-    )
-    verifyDelivery(t, followers, ledger, publisher)
-  }
-  return { nodes, ledger, followers, finish }
+  return { nodes, ...crowd }
 }
 
 t.test(`${CLIENTS} clients whose connections drop for 2 s at random`, async (t) => {

@@ -14,6 +14,7 @@ import {
   isWhole,
   keysLapse,
   knowEachOther,
+  livedThrough,
   localLife,
   type Pair,
   redisFor,
@@ -255,11 +256,7 @@ t.test('B42 the subscriber killed every 5 ms', { buffered: true }, async (t) => 
     await pace(5)
   }
   const backMs = performance.now()
-  await isWhole(t, pair, traffic, { backMs })
-  await traffic.beats(20)
-  await traffic.settle()
-  traffic.verify(t, backMs)
-  traffic.isLocallyFast(t, startMs, backMs)
+  await livedThrough(t, pair, traffic, { fromMs: startMs, backMs })
   await isTidy(t, redis, pair, { r: 2 })
 })
 

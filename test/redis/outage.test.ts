@@ -11,6 +11,7 @@ import {
   isWhole,
   keysLapse,
   linkLines,
+  livedThrough,
   localLife,
   redisFor,
   relayFor,
@@ -237,11 +238,7 @@ t.test('B34 ten restarts', { buffered: true }, async (t) => {
     await pace(n % 3 ? 700 : 100)
   }
   const backMs = performance.now()
-  await isWhole(t, pair, traffic, { backMs })
-  await traffic.beats(20)
-  await traffic.settle()
-  traffic.verify(t, backMs)
-  traffic.isLocallyFast(t, startMs, backMs)
+  await livedThrough(t, pair, traffic, { fromMs: startMs, backMs })
   await isTidy(t, redis, pair, { r: 2 })
 })
 
@@ -257,11 +254,7 @@ t.test('B34 every connection killed every 50 ms', { buffered: true }, async (t) 
     await pace(50)
   }
   const backMs = performance.now()
-  await isWhole(t, pair, traffic, { backMs })
-  await traffic.beats(20)
-  await traffic.settle()
-  traffic.verify(t, backMs)
-  traffic.isLocallyFast(t, startMs, backMs)
+  await livedThrough(t, pair, traffic, { fromMs: startMs, backMs })
   await isTidy(t, redis, pair, { r: 2 })
 })
 

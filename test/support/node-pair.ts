@@ -98,6 +98,23 @@ export async function isWhole(
   return wholeMs
 }
 
+/**
+ * Whole again, with all messages of the time accounted for, and local delivery as fast from `fromMs` to `backMs` as it
+ * was before `sinceMs`.
+ */
+export async function livedThrough(
+  t: Test,
+  pair: Pair,
+  traffic: Traffic,
+  { fromMs, backMs, sinceMs = fromMs }: { fromMs: number; backMs: number; sinceMs?: number },
+): Promise<void> {
+  await isWhole(t, pair, traffic, { backMs })
+  await traffic.beats(20)
+  await traffic.settle()
+  traffic.verify(t, backMs)
+  traffic.isLocallyFast(t, fromMs, backMs, sinceMs)
+}
+
 /** Same process, nothing on stderr, and a log that stays readable. */
 export function isSound(t: Test, nodes: readonly Server[]): void {
   for (const node of nodes) {

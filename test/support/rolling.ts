@@ -6,6 +6,7 @@ import { quantile } from './crowd.ts'
 import { Follower, Ledger } from './follower.ts'
 import { freePort } from './nginx.ts'
 import { nodesAre } from './nodes.ts'
+import type { Address } from './raw-socket.ts'
 import { startRedis } from './redis.ts'
 import { type Env, type Server, startServer } from './server.ts'
 import { SteadyPublisher } from './steady-publisher.ts'
@@ -50,18 +51,23 @@ export async function startDeployment(t: Test, env: Env = {}) {
   return { redis, nodes, balancer, restart }
 }
 
-export async function rollingRestart(
-  t: Test,
-  { clients, rounds, everyMs, env = {} }: RollingOptions,
-): Promise<void> {
-  const { nodes, balancer, restart } = await startDeployment(t, env)
-  const room = `deploy-${randomUUID()}`
+export interface CrowdOptions {
+  clients: number
+  everyMs: number
+  /** Where the publisher, and where each follower connects; asked before each attempt. */
+  publisherAt: () => Address
+  followerAt: (n: number) => Address
+}
+
+/** A publisher and followers in a room of their own, all joined; ended with the test. */
+export async function startFollowers(t: Test, { clients, everyMs, publisherAt, followerAt }: CrowdOptions) {
+  const room = `crowd-${randomUUID()}`
   const ledger = new Ledger()
   const followers = Array.from(
     { length: clients },
-    (_, n) => new Follower({ room, ledger, token: tokenFor(`u${n}`), address: () => balancer }),
+    (_, n) => new Follower({ room, ledger, token: tokenFor(`u${n}`), address: () => followerAt(n) }),
   )
-  const publisher = new SteadyPublisher({ room, user: 'p', everyMs, address: () => balancer })
+  const publisher = new SteadyPublisher({ room, user: 'p', everyMs, address: publisherAt })
   t.teardown(() => {
     publisher.abandon()
     for (const follower of followers) follower.drop()
@@ -72,6 +78,32 @@ export async function rollingRestart(
   }
   const allJoined = () => followers.every(({ isJoined }) => isJoined)
   await ledger.until('all have joined', allJoined, 60_000)
+  /** Ends the publishing, waits until everybody has the last message, and verifies every delivery. */
+  const finish = async () => {
+    await publisher.finish()
+    const last = Math.max(...ledger.numbers.keys())
+    await pollUntil(
+      'everybody has the last message',
+      () => followers.every(({ position, isJoined }) => isJoined && position?.offset === last),
+      30_000,
+    )
+    verifyDelivery(t, followers, ledger, publisher)
+  }
+  return { followers, ledger, allJoined, finish }
+}
+
+export async function rollingRestart(
+  t: Test,
+  { clients, rounds, everyMs, env = {} }: RollingOptions,
+): Promise<void> {
+  const { nodes, balancer, restart } = await startDeployment(t, env)
+  const at = () => balancer
+  const { followers, ledger, allJoined, finish } = await startFollowers(t, {
+    clients,
+    everyMs,
+    publisherAt: at,
+    followerAt: at,
+  })
   const homes = new Set(followers.map(({ node }) => node))
   t.equal(homes.size, 2, 'both nodes have clients')
 
@@ -87,14 +119,7 @@ export async function rollingRestart(
       t.comment(`node ${index + 1} stopped in ${Math.round(tookMs)} ms`)
     }
   }
-  await publisher.finish()
-  const last = Math.max(...ledger.numbers.keys())
-  await pollUntil(
-    'everybody has the last message',
-    () => followers.every(({ position, isJoined }) => isJoined && position?.offset === last),
-    30_000,
-  )
-  verifyDelivery(t, followers, ledger, publisher)
+  await finish()
   const returns = followers.flatMap((follower) => follower.returns)
   t.ok(returns.length >= clients, `${returns.length} returns`)
   const awayMs = returns.map(({ lostAtMs, joinedAtMs }) => joinedAtMs - lostAtMs)
@@ -105,7 +130,7 @@ export async function rollingRestart(
 }
 
 /** Every message reached every follower exactly once, and no return was without recovery. */
-export function verifyDelivery(
+function verifyDelivery(
   t: Test,
   followers: Follower[],
   ledger: Ledger,
