@@ -10,6 +10,7 @@ import { type Config, ConfigError } from '../src/config.ts'
 import type { Client } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
+import { type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
 
 /** The one subprotocol that is spoken. */
 const SUBPROTOCOL = 'roomcast.v1'
@@ -95,7 +96,6 @@ export const websocketPlugin = fp(
         '@fastify/websocket is registered already; leave that to roomcast, your routes can use it',
       )
     }
-    guardUpgrades(app)
     await app.register(fastifyWebsocket, {
       options: {
         WebSocket: HubSocket,
@@ -109,18 +109,30 @@ export const websocketPlugin = fp(
       // The hub drains its clients itself.
       preClose: (done: () => void) => done(),
     })
+    guardUpgrades(app)
     refuseUpgradesOfPlainRoutes(app)
   },
   { name: 'roomcast-websocket' },
 )
 
 /**
- * Upgrades can get stuck between Node and the handshake: a hook that answers before this plugin sees the request, a
- * target that cannot be decoded, a server that is closing. Each would keep its descriptor for ever.
+ * Has upgrades carried out a few at a time, and cuts what gets stuck between Node and the handshake: a hook that answers
+ * before this plugin sees the request, a target that cannot be decoded, a server that is closing. Each would keep its
+ * descriptor for ever.
  */
 function guardUpgrades(app: FastifyInstance): void {
+  const { server } = app
+  // @fastify/websocket has just added it.
+  const upgrade = server.listeners('upgrade').at(-1) as UpgradeListener
   /** When each upgrade began that is not done, oldest first. Refused ones stay until the sweep, destroyed already. */
   const pending = new Map<Duplex, number>()
+  const queue = new UpgradeQueue((request, socket, head) => {
+    if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
+    pending.set(socket, performance.now())
+    upgrade(request, socket, head)
+  })
+  server.off('upgrade', upgrade)
+  server.on('upgrade', queue.add)
   const sweep = setInterval(() => {
     for (const [socket, startedAt] of pending) {
       if (performance.now() - startedAt < UPGRADE_TIMEOUT_MS) break
@@ -128,27 +140,24 @@ function guardUpgrades(app: FastifyInstance): void {
       socket.destroy()
     }
   }, UPGRADE_SWEEP_MS)
-  app.server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex) => {
-    if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
-    pending.set(socket, performance.now())
+  app.websocketServer.on('connection', (_socket: WebSocket, request: IncomingMessage) => {
+    pending.delete(request.socket)
   })
-  app.addHook('onReady', async () => {
-    app.websocketServer.on('connection', (_socket: WebSocket, request: IncomingMessage) => {
-      pending.delete(request.socket)
-    })
+  app.addHook('preClose', async () => {
+    // From here on Fastify answers nothing that is closed properly.
+    server.removeAllListeners('upgrade')
+    server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => refuseAsClosing(socket))
+    for (const socket of queue.clear()) refuseAsClosing(socket)
   })
   app.addHook('onClose', async () => {
     clearInterval(sweep)
     for (const socket of pending.keys()) socket.destroy()
   })
-  app.addHook('preClose', async () => {
-    // From here on Fastify answers nothing that is closed properly.
-    app.server.removeAllListeners('upgrade')
-    app.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
-      socket.on('error', () => socket.destroy())
-      socket.end(closingAnswer, () => socket.destroy())
-    })
-  })
+}
+
+function refuseAsClosing(socket: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  socket.end(closingAnswer, () => socket.destroy())
 }
 
 const closingBody = JSON.stringify({ error: 'draining', message: 'shutting down' })
