@@ -166,7 +166,7 @@ export class Traffic {
       const latencies = this.localMs(side, fromMs, toMs)
       const p99 = Math.round(quantile(latencies, 0.99))
       const usualMs = quantile(this.localMs(side, 0, sinceMs), 0.95)
-      const boundMs = Math.min(1000, Math.max(500, 3 * usualMs))
+      const boundMs = Math.min(1000, Math.max(250, 3 * usualMs))
       t.ok(p99 < boundMs, `local delivery on node ${side + 1} in ${p99} ms (p99 of ${latencies.length})`)
     }
   }
