@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { settings } from '../../src/config.ts'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { frame, hex, OPCODE, textFrame } from '../support/frames.ts'
+import { freePort } from '../support/free-port.ts'
 import { firstMessages, lastLeaveFirstJoin, type Races } from '../support/join-races.ts'
 import {
   fenceAcross,
@@ -13,7 +14,7 @@ import {
   watchChannels,
 } from '../support/nodes.ts'
 import { RawSocket } from '../support/raw-socket.ts'
-import { freePort, startRedis, type TestRedis } from '../support/redis.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
 import { type Server, startServer } from '../support/server.ts'
 import { clientsAre, stillServing } from '../support/still-serving.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'

@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { bothDown, bothUp, HealthWatch, linksOf, saysLinks } from '../support/health-watch.ts'
 import {
   BACK_MS,
@@ -19,7 +20,7 @@ import {
   startPair,
   subscribers,
 } from '../support/node-pair.ts'
-import { freePort, TestRedis } from '../support/redis.ts'
+import { TestRedis } from '../support/redis.ts'
 import { livesThrough } from '../support/redis-outage.ts'
 import type { Server } from '../support/server.ts'
 import { Traffic } from '../support/traffic.ts'

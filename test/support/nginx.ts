@@ -1,9 +1,10 @@
 // Debian's nginx in front of a server, as a child process with a prefix of its own under the temporary folder.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 import type { Address } from './raw-socket.ts'
 import { pollUntil } from './until.ts'
 
@@ -135,15 +136,6 @@ http {
       }
     }
   }
-}
-
-/** A port of the loopback that nobody listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function accepts(address: Address): Promise<boolean> {

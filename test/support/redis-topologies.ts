@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
 import { Program } from './program.ts'
-import { freePort, startRedis, type TestRedis } from './redis.ts'
+import { startRedis, type TestRedis } from './redis.ts'
 import { pollUntil } from './until.ts'
 
 /** A replica is synced at once, not after the five seconds in which more might come. */

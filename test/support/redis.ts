@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
 import { pollUntil } from './until.ts'
 
 const running = new Set<ChildProcess>()
@@ -86,17 +86,6 @@ export class TestRedis {
   async stop(): Promise<void> {
     await this.kill()
     rmSync(this.#directory, { recursive: true, force: true })
-  }
-}
-
-/** A port that nobody listens on just now, with room for a cluster bus port 10000 above. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as { port: number }
-    await new Promise((resolve) => server.close(resolve))
-    if (port < 55_000) return port
   }
 }
 
