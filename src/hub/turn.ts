@@ -4,6 +4,8 @@ import { Batch } from './batch.ts'
 const SLICE_MS = 8
 /** The clock is read once for so many flushes. */
 const FLUSHES_A_LOOK = 32
+/** So few clients (about a millisecond) do not wait for a large room whose flush has begun: they go before its rest. */
+const FEW = 256
 
 /** What a turn needs of a write pump. */
 export interface Flushable {
@@ -40,11 +42,8 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#scheduled = false
-    if (this.#flushing.length === 0) {
-      this.#flushing = this.#dirty
-      this.#dirty = []
-      this.#root = Batch.empty()
-    }
+    if (this.#flushing.length === 0) this.#flushing = this.#takeDirty()
+    else if (this.#dirty.length <= FEW) for (const pump of this.#takeDirty()) pump.flush()
     const startedAt = performance.now()
     while (this.#flushed < this.#flushing.length) {
       this.#flushing[this.#flushed++]?.flush()
@@ -56,5 +55,13 @@ export class Turn {
       this.#flushed = 0
     }
     if (this.#flushing.length > 0 || this.#dirty.length > 0) this.#schedule()
+  }
+
+  /** A client that is still to be flushed is not among them: what it got meanwhile goes with its older frames. */
+  #takeDirty(): Flushable[] {
+    const dirty = this.#dirty
+    this.#dirty = []
+    this.#root = Batch.empty()
+    return dirty
   }
 }

@@ -199,3 +199,27 @@ t.test('a turn flushes a large room in slices, and everybody once', async (t) =>
     Array.from({ length: 200 }, (_, n) => n),
   )
 })
+
+t.test('a few clients do not wait for the rest of a large room; many do', async (t) => {
+  const turn = new Turn()
+  const flushed: string[] = []
+  const add = (name: string, busyMs: number) =>
+    turn.add({
+      flush() {
+        flushed.push(name)
+        const until = performance.now() + busyMs
+        while (performance.now() < until);
+      },
+    })
+  for (let n = 0; n < 200; n++) add('large', 0.5)
+  await turnEnd()
+  const before = flushed.length
+  t.ok(before < 200)
+  add('small', 0)
+  await turnEnd()
+  t.equal(flushed[before], 'small')
+  for (let n = 0; n < 300; n++) add('other large', 0)
+  for (let turns = 0; flushed.length < 501 && turns < 500; turns++)
+    await new Promise((resolve) => setImmediate(resolve))
+  t.equal(flushed.indexOf('other large'), 201, 'the first large room is done before the next')
+})
