@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastifyWebsocket from '@fastify/websocket'
@@ -18,6 +18,12 @@ const SUBPROTOCOL = 'roomcast.v1'
 const CLOSE_TIMEOUT_MS = 2000
 /** A message may come in so many fragments, which bounds what an unfinished one costs beside its bytes. */
 const MAX_FRAGMENTS = 1024
+/**
+ * An unfinished frame is kept as it came in, a piece a TCP segment, at some 200 bytes beside its own. A frame whose
+ * pieces are smaller than this on average ends its client (1008) once they are so many.
+ */
+const MIN_CHUNK_BYTES = 256
+const MIN_CHUNKS = 1024
 /** An upgrade that was neither done nor refused and closed by then is cut; hooks may take 0.5 s for Redis. */
 const UPGRADE_TIMEOUT_MS = 3500
 const UPGRADE_SWEEP_MS = 500
@@ -101,6 +107,7 @@ export const websocketPlugin = fp(
         WebSocket: HubSocket,
         maxPayload: config.maxMessageBytes,
         maxFragments: MAX_FRAGMENTS,
+        maxBufferedChunks: Math.max(MIN_CHUNKS, Math.ceil(config.maxMessageBytes / MIN_CHUNK_BYTES)),
         closeTimeout: CLOSE_TIMEOUT_MS,
         clientTracking: false,
         perMessageDeflate: false,
@@ -109,6 +116,7 @@ export const websocketPlugin = fp(
       // The hub drains its clients itself.
       preClose: (done: () => void) => done(),
     })
+    closeOthers(app)
     guardUpgrades(app)
     refuseUpgradesOfPlainRoutes(app)
   },
@@ -127,6 +135,10 @@ function guardUpgrades(app: FastifyInstance): void {
   /** When each upgrade began that is not done, oldest first. Refused ones stay until the sweep, destroyed already. */
   const pending = new Map<Duplex, number>()
   const queue = new UpgradeQueue((request, socket, head) => {
+    if (isOther(request)) {
+      serveAsPlain(app, request, socket)
+      return
+    }
     if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
     pending.set(socket, performance.now())
     upgrade(request, socket, head)
@@ -155,6 +167,24 @@ function guardUpgrades(app: FastifyInstance): void {
   })
 }
 
+/**
+ * RFC 9110 section 7.8: an upgrade to what we do not speak is ignored. Java's HttpClient and `curl --http2` offer h2c
+ * with every request, and a health check may be made by either.
+ */
+function isOther({ method, headers }: IncomingMessage): boolean {
+  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  return method === 'GET' && !hasBody && !/\bwebsocket\b/i.test(headers.upgrade ?? '')
+}
+
+function serveAsPlain(app: FastifyInstance, request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.on('finish', () => socket.end(() => socket.destroy()))
+  response.assignSocket(socket as TcpSocket)
+  app.routing(request, response)
+}
+
 function refuseAsClosing(socket: Duplex): void {
   socket.on('error', () => socket.destroy())
   socket.end(closingAnswer, () => socket.destroy())
@@ -179,6 +209,22 @@ function isDecodable(url: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Sockets of the host's own WebSocket routes are no clients of the hub: Fastify's close would wait for them for ever. */
+function closeOthers(app: FastifyInstance): void {
+  const others = new Set<HubSocket>()
+  app.websocketServer.on('connection', (socket: HubSocket) => {
+    // By then its route has it.
+    queueMicrotask(() => {
+      if (socket.client !== undefined || socket.readyState === WebSocket.CLOSED) return
+      others.add(socket)
+      socket.once('close', () => others.delete(socket))
+    })
+  })
+  app.addHook('preClose', async () => {
+    for (const socket of others) socket.close(1001, 'shutting down')
+  })
 }
 
 /** @fastify/websocket would answer 101 and then close. */

@@ -10,7 +10,7 @@ import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { wsRoute } from '../routes/ws.ts'
 import { Refusal } from './auth/refusal.ts'
-import { type ConfigInput, configFrom } from './config.ts'
+import { ConfigError, type ConfigInput, configFrom } from './config.ts'
 
 /** Settings of the process and its HTTP server, which an embedding app has its own of. */
 type ProcessSetting =
@@ -34,7 +34,7 @@ export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
  */
 export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
-    const config = configFrom(options)
+    const config = configFrom(settingsIn(options))
     await app.register(bridgePlugin, { config })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
@@ -57,6 +57,18 @@ export const roomcast = fp(
 )
 
 export default roomcast
+
+/** What the app must set on its own server, and what Fastify itself takes from a plugin's options. */
+const ofTheApp = ['port', 'host', 'workers', 'nodeEnv', 'trustProxy', 'handshakeTimeoutMs']
+const ofFastify = ['logLevel', 'logSerializers']
+
+/** The plugin's settings among what `register` was given. A setting that would have no effect is a ConfigError. */
+function settingsIn(options: object): ConfigInput {
+  const given = Object.entries(options).filter(([key]) => !ofFastify.includes(key))
+  const [name] = given.find(([key]) => ofTheApp.includes(key)) ?? []
+  if (name !== undefined) throw new ConfigError(`${name}: this is for the app that registers roomcast to set`)
+  return Object.fromEntries(given)
+}
 
 /** Answers a refusal in its own words and everything else with as few as possible. */
 export function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {

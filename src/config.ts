@@ -265,8 +265,10 @@ export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
   return checked(input)
 }
 
-/** Completes and checks settings given as an object. Throws ConfigError. */
+/** Completes and checks settings given as an object. Throws ConfigError, also for names that there are not. */
 export function configFrom(input: ConfigInput): Config {
+  const unknown = Object.keys(input).filter((key) => !(key in settings.shape))
+  if (unknown.length > 0) throw new ConfigError(`${unknown.join(', ')}: no such setting`)
   return checked(input)
 }
 

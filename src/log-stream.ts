@@ -9,8 +9,16 @@ export type LogStream = ReturnType<typeof pino.destination>
 
 /** Standard output, never waited for. */
 export function openLogStream(): LogStream {
-  return pino.destination({ dest: 1, sync: false, maxLength: LOG_MAX_BYTES })
+  // Touched, a pipe does not block any more: else a thread would stay in write(2), and the process with it, for as long
+  // as nobody reads.
+  process.stdout.on('error', ignore)
+  const stream = pino.destination({ dest: 1, sync: false, maxLength: LOG_MAX_BYTES })
+  // A full disk or a terminal that is gone costs log lines, never the server.
+  stream.on('error', ignore)
+  return stream
 }
+
+function ignore(): void {}
 
 /**
  * To be awaited before process.exit. What nobody takes is given up: pino's own flush on exit would try for ever when

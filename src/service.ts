@@ -18,16 +18,16 @@ export async function createService(config: Config, logStream: LogStream): Promi
     logController: new LogController({ disableRequestLogging: true }),
     ...(config.trustProxy.length > 0 && { trustProxy: config.trustProxy }),
     forceCloseConnections: true,
-    http: {
-      headersTimeout: config.handshakeTimeoutMs,
-      requestTimeout: config.handshakeTimeoutMs,
-      connectionsCheckingInterval: REQUEST_CHECK_MS,
-    },
+    // Fastify's own default overrules what http says.
+    requestTimeout: config.handshakeTimeoutMs,
+    http: { headersTimeout: config.handshakeTimeoutMs, connectionsCheckingInterval: REQUEST_CHECK_MS },
     // The default answer repeats the target, and the target may hold a token.
     frameworkErrors: (_error, _request, reply: FastifyReply) => {
       reply.code(400).send({ error: 'bad_request', message: 'the target cannot be decoded' })
     },
   })
+  // No route takes a body, so none is waited for and kept.
+  app.removeAllContentTypeParsers()
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) => {
     const error = request.ws ? 'bad_upgrade' : 'not_found'

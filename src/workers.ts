@@ -33,7 +33,7 @@ export function startWorkers(
     worker.once('listening', () => {
       hasListened = true
     })
-    worker.once('exit', (code, signal) => {
+    const replace = (code: number | null, signal: string | null) => {
       if (isStopping) return
       // What keeps the first from starting will keep them all; it has said so.
       if (!hasListened && code === CANNOT_START) process.exit(CANNOT_START)
@@ -43,6 +43,12 @@ export function startWorkers(
       setTimeout(() => {
         if (!isStopping) fork()
       }, inMs)
+    }
+    worker.once('exit', replace)
+    worker.on('error', (err) => {
+      log.error({ err }, 'a worker failed')
+      // One that could not be made at all has no exit.
+      if (worker.process.pid === undefined) replace(null, null)
     })
   }
   for (let n = 0; n < config.workers; n++) fork()

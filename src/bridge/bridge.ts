@@ -89,7 +89,7 @@ export interface Bridge {
   /** Resolves when the bridge reaches the other nodes, or after `ms`. Never rejects. */
   whenUp(ms: number): Promise<void>
   /** Resolves when the bridge has taken the message; calls of one caller keep their order. Never rejects. */
-  publish(publication: Publication): Promise<Published>
+  publish(publication: Publication): Published | Promise<Published>
   /**
    * Resolves once messages published on any node from then on will be delivered here: 'cluster'. It is 'node' when the
    * bridge is unreachable; then the bridge subscribes by itself as soon as it can. Never rejects.

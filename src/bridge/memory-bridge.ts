@@ -53,7 +53,7 @@ export class MemoryBridge implements Bridge {
 
   async whenUp(): Promise<void> {}
 
-  async publish({ room, head, exclude, once }: Publication): Promise<Published> {
+  publish({ room, head, exclude, once }: Publication): Published {
     const key = once === undefined ? undefined : JSON.stringify([room ?? null, once.user, once.key])
     const earlier = key === undefined ? undefined : this.#keys.get(key)
     if (earlier !== undefined && earlier.expiresAt > this.#clock.steadyMs()) {

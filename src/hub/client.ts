@@ -159,8 +159,8 @@ export class Client implements Watched {
 
   /** The socket starts closing, by the peer's Close or our own: nothing but the Close may follow what is flushed now. */
   socketClosing(): void {
-    if (!this.#begin('peer')) return
-    this.#pump.flush()
+    if (this.#begin('peer')) this.#pump.flush()
+    // Also when it was closing before, and what waits was still to be sent: a Close must not get in between.
     if (this.#outbox.blocked) this.#pump.abandon()
   }
 
@@ -183,6 +183,11 @@ export class Client implements Watched {
 
   resume(): void {
     this.#socket.resume()
+  }
+
+  /** Whether the socket has not taken all that was written to it. */
+  get isBehind(): boolean {
+    return this.#outbox.blocked
   }
 
   /** Whether so much waits for the client that nothing more should be asked for. */

@@ -1,4 +1,4 @@
-import type { Replay } from '../bridge/bridge.ts'
+import type { Published, Replay } from '../bridge/bridge.ts'
 import { historyText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type {
@@ -82,7 +82,7 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
     exclude: echo === true ? undefined : client.id,
     key: request.key,
   })
-  return published.then(({ scope, offset, duplicate }): Ack | undefined => {
+  const answer = ({ scope, offset, duplicate }: Published): Ack | undefined => {
     if (id === undefined) return undefined
     return {
       type: 'ack',
@@ -92,7 +92,8 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
       scope,
       ...(duplicate && { duplicate }),
     }
-  })
+  }
+  return published instanceof Promise ? published.then(answer) : answer(published)
 }
 
 function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRequest): Answer {

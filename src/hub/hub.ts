@@ -181,19 +181,17 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
-  async publishText({ room, content, from, exclude, key }: HubMessage): Promise<Published> {
+  publishText({ room, content, from, exclude, key }: HubMessage): Published | Promise<Published> {
+    const head = messageHead(room, content, from, this.clock.wallMs())
+    const once = key === undefined ? undefined : { user: from.user, key }
+    const published = this.#bridge.publish({ room, head, exclude, once })
+    if (!(published instanceof Promise)) return this.#counted(published)
     this.#publishing++
-    try {
-      const head = messageHead(room, content, from, this.clock.wallMs())
-      const once = key === undefined ? undefined : { user: from.user, key }
-      const published = await this.#bridge.publish({ room, head, exclude, once })
-      this.counters.published++
-      if (published.scope === 'node') this.counters.nodeScoped++
-      return published
-    } finally {
+    return published.then((published) => {
       this.#publishing--
       if (this.#publishing === 0) this.#wake?.()
-    }
+      return this.#counted(published)
+    })
   }
 
   deliver(delivery: Delivery): void {
@@ -252,7 +250,13 @@ export class Hub implements ClientContext, BridgeHost {
     this.counters.drops++
   }
 
-  #publishValue(room: string | undefined, value: unknown, user: string): Promise<Published> {
+  #counted(published: Published): Published {
+    this.counters.published++
+    if (published.scope === 'node') this.counters.nodeScoped++
+    return published
+  }
+
+  #publishValue(room: string | undefined, value: unknown, user: string): Published | Promise<Published> {
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
     const { maxMessageBytes } = this.limits

@@ -103,6 +103,8 @@ export class ReadPump {
   async #carryOutAlone(request: Request): Promise<void> {
     this.#isBusy = true
     if (this.#answers !== undefined) await this.#answers
+    while (bringsHistory(request) && this.#client.isOpen && this.#client.isBehind)
+      await this.#client.progress()
     const answer = this.#carryOut(request)
     const envelope = answer instanceof Promise ? await answer : answer
     if (envelope !== undefined) this.#client.reply(envelope)
@@ -127,6 +129,8 @@ export class ReadPump {
 
   /** The pump's one catch: a fault of ours is logged and answered, and ends nothing. */
   #carryOut(request: Request): Answer {
+    // Gone while this waited: it has left its rooms for good, and nothing more may come from it.
+    if (!this.#client.isOpen) return undefined
     try {
       const answer = handle(this.#hub, this.#client, request)
       return answer instanceof Promise ? answer.catch((error) => this.#failed(request, error)) : answer

@@ -740,7 +740,7 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
   }
   const pipelined = await RawSocket.open(server)
   let answers = ''
-  pipelined.tcp.on('data', (chunk) => {
+  pipelined.tcp.prependListener('data', (chunk) => {
     answers += chunk.toString('latin1')
   })
   pipelined.write(`GET /health HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest(good)}`)
@@ -807,6 +807,24 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
   early.destroy()
   await clientsAre(server, 0)
   await stillServing(t, server, { open: 0 })
+})
+
+t.test('a body that nobody wants is not waited for', async (t) => {
+  for (const type of ['application/json', 'text/plain', 'image/png']) {
+    const socket = await RawSocket.open(server)
+    socket.write(`POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: 1000000\r\n\r\n{`)
+    t.equal((await socket.answer()).status, 404)
+    await socket.ended()
+    socket.destroy()
+  }
+})
+
+t.test('an upgrade to another protocol is ignored, as HTTP wants it', async (t) => {
+  const lines = ['HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA']
+  const replace = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c' }
+  const { response } = await exchange(server, upgradeRequest('/health', { replace, lines }))
+  t.match(response, { status: 200, headers: { connection: 'close' } })
+  t.match(JSON.parse(response.body), { status: 'healthy' })
 })
 
 t.test('B10 a request cut short, stalled or reset leaves nothing behind', async (t) => {

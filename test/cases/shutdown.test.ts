@@ -1,10 +1,15 @@
 // Cases of kind shutdown (../shared/cases), one node, and "Shutdown" of the hub's issue.
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { Agent, get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { connectCrowd, inBatches, Reader } from '../support/crowd.ts'
 import { isRefusal, tryUpgrade } from '../support/exchange.ts'
 import { frame, OPCODE, textFrame } from '../support/frames.ts'
+import { freePort } from '../support/free-port.ts'
 import { RawSocket, upgradeRequest } from '../support/raw-socket.ts'
 import { type Env, type Server, startServer } from '../support/server.ts'
 import { clientsAre } from '../support/still-serving.ts'
@@ -358,6 +363,28 @@ t.test('a log that nobody reads any more does not hold the server', async (t) =>
     server.signal('SIGTERM')
     await exitsClean(t, server, fromMs, 1_000)
   }
+})
+
+t.test('a reader of the log that is there but does not read does not hold the server', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'roomcast-log-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const pipe = join(folder, 'log')
+  execFileSync('mkfifo', [pipe])
+  const end = openSync(pipe, 'r+')
+  t.teardown(() => closeSync(end))
+  const port = await freePort()
+  const server = await startServer(
+    { SHUTDOWN_GRACE_MS: '1000', LOG_LEVEL: 'debug', PORT: String(port) },
+    { prefix: ['/bin/sh', '-c', `exec "$@" >${pipe}`, 'sh'], waitForReady: false },
+  )
+  t.teardown(() => server.stop('SIGKILL'))
+  server.port = port
+  await pollUntil('it listens', () => server.health().catch(() => undefined))
+  // A pipe takes 64 KiB, and each of these is a line.
+  for (let n = 0; n < 100; n++) await Promise.all(Array.from({ length: 50 }, () => server.health()))
+  const fromMs = performance.now()
+  server.signal('SIGTERM')
+  await exitsClean(t, server, fromMs, 1_000)
 })
 
 t.test('a grace of 0 is kept too', async (t) => {

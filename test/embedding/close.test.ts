@@ -8,6 +8,34 @@ import { SECRET, tokenFor } from '../support/token.ts'
 
 const GRACE_MS = 1000
 
+t.test("sockets of the app's own WebSocket routes are closed with it", async (t) => {
+  const app = Fastify()
+  await app.register(roomcast, { jwtSecret: [SECRET] })
+  app.get('/feed', { websocket: true }, (socket) => {
+    socket.on('message', (text: Buffer) => socket.send(`heard ${text}`))
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const address = { host: '127.0.0.1', port: (app.server.address() as AddressInfo).port }
+  const socket = await RawSocket.upgrade(address, '/feed')
+  socket.sendText('hello')
+  const { payload } = await socket.frame('the echo', () => true)
+  t.equal(String(payload), 'heard hello')
+  const closing = app.close()
+  t.equal((await socket.close()).code, 1001)
+  socket.sendClose(1001)
+  await closing
+  socket.destroy()
+})
+
+t.test('an option that would have no effect is refused', async (t) => {
+  const registering = async (options: object) => Fastify().register(roomcast, options)
+  await t.rejects(registering({ jwtSecret: SECRET, maxMesageBytes: 1000 }), /maxMesageBytes: no such setting/)
+  await t.rejects(registering({ jwtSecret: SECRET, trustProxy: '10.0.0.0/8' }), /trustProxy: .* to set/)
+  const app = Fastify()
+  await app.register(roomcast, { jwtSecret: SECRET, logLevel: 'warn' })
+  await app.close()
+})
+
 t.test('upgrades are refused from the first moment of the close, which the grace bounds', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())

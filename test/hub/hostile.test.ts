@@ -133,6 +133,65 @@ t.test('join, message and Close in one segment: the message reaches the room', a
   await a.close()
 })
 
+t.test('requests and a Close in one segment leave no room behind, and nothing of them is lost', async (t) => {
+  const server = await serverFor(t)
+  const a = await connect(server, 'a')
+  await a.join('r')
+  for (let round = 0; round < 20; round++) {
+    const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
+    socket.write(
+      Buffer.concat([
+        join,
+        request({ type: 'message', room: 'r', content: round }),
+        ...Array.from({ length: 50 }, (_, n) => request({ type: 'join', room: `ghost-${round}-${n}` })),
+        request({ type: 'message', room: 'r', content: 'last' }),
+        // Every other one ends with what is no frame at all.
+        round % 2 === 0 ? frame(OPCODE.close, closePayload(1000)) : Buffer.from([0xff, 0xff]),
+      ]),
+    )
+    t.match(await a.next('message'), { content: round })
+    t.match(await a.next('message'), { content: 'last' })
+    await socket.ended()
+    socket.destroy()
+  }
+  await clientsAre(server, 1, { rooms: 1 })
+  await a.close()
+})
+
+t.test('a Close of the peer during a drain does not get into the middle of a message', async (t) => {
+  const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '5000', OUTBOX_MAX_BYTES: String(64 * MB) })
+  const a = await connect(server, 'a')
+  await a.join('r')
+  const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
+  socket.write(join)
+  await socket.frame('joined', (one) => parse(one).type === 'joined')
+  socket.pause()
+  // More than the kernel takes, less than an outbox.
+  for (let n = 0; n < 60; n++) await a.publish('r', 'x'.repeat(400_000))
+  server.signal('SIGTERM')
+  t.equal((await a.closed()).code, 1001)
+  socket.write(frame(OPCODE.close, closePayload(1000)))
+  socket.resume()
+  const { code } = await socket.close(5_000)
+  t.equal(code, 1000)
+  t.ok(socket.frames.every(({ opcode }) => [OPCODE.text, OPCODE.close].includes(opcode as never)))
+  socket.destroy()
+})
+
+t.test('a frame that comes in single bytes is ended before it costs much', async (t) => {
+  const server = await serverFor(t)
+  const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
+  socket.tcp.setNoDelay(true)
+  socket.write(Buffer.from('81ff00000000000800000000000000', 'hex'))
+  for (let n = 0; n < 10_000 && socket.end === undefined; n++) {
+    await socket.flush(Buffer.alloc(1))
+    // So that each byte is a segment, and a read, of its own.
+    if (n % 8 === 0) await server.health()
+  }
+  t.equal((await socket.close()).code, 1008)
+  socket.destroy()
+})
+
 t.test('SLOW_CLIENT=drop never makes a hole in a recovery', async (t) => {
   const server = await serverFor(t, { SLOW_CLIENT: 'drop', OUTBOX_MAX_BYTES: '65536', MESSAGE_RATE: '0' })
   const a = await connect(server, 'a')

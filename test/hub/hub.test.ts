@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Permissions } from '../../src/auth/permissions.ts'
+import type { Publication, Published } from '../../src/bridge/bridge.ts'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Hub } from '../../src/hub/hub.ts'
@@ -33,10 +34,10 @@ class ManualClock implements Clock {
   }
 }
 
-function setUp(options: Partial<typeof limits> = {}) {
-  const clock = new ManualClock()
+function setUp(options: Partial<typeof limits> = {}, clock = new ManualClock(), given?: MemoryBridge) {
   const all = { ...limits, ...options }
-  const hub = new Hub({ bridge: new MemoryBridge(all, clock), limits: all, log: silentLog, clock })
+  const bridge = given ?? new MemoryBridge(all, clock)
+  const hub = new Hub({ bridge, limits: all, log: silentLog, clock })
   t.teardown(() => hub.close())
   const connect = () => {
     const socket = new FakeSocket()
@@ -113,6 +114,64 @@ t.test('a client that goes while its join is under way leaves no room behind', a
   a.client.socketClosed()
   await turnEnd()
   t.equal(hub.rooms.size, 0)
+})
+
+/** A bridge that answers a publish when the test says so, as one over a network does. */
+class LateBridge extends MemoryBridge {
+  answer: () => void = () => {}
+  override publish(publication: Publication): Published {
+    const published = super.publish(publication)
+    const later = new Promise<Published>((resolve) => {
+      this.answer = () => resolve(published)
+    })
+    // The port allows both, the memory bridge promises one.
+    return later as unknown as Published
+  }
+}
+
+t.test('what waits behind an answer is not carried out for a client that has gone meanwhile', async (t) => {
+  const clock = new ManualClock()
+  const bridge = new LateBridge(limits, clock)
+  const { hub, connect } = setUp({}, clock, bridge)
+  const [a, b] = [connect(), connect()]
+  for (const one of [a, b]) one.say({ type: 'join', room: 'r' })
+  await turnEnd()
+  b.socket.written = []
+  a.say({ type: 'message', room: 'r', content: 1 })
+  a.say({ type: 'join', room: 'ghost' })
+  a.say({ type: 'message', content: 'to everybody' })
+  a.client.disconnect('tokenExpired', 'token expired')
+  bridge.answer()
+  await turnEnd()
+  t.same(
+    decodeFrames(b.socket).map(({ content }) => content),
+    [1],
+  )
+  b.client.socketClosed()
+  t.equal(hub.rooms.size, 0)
+})
+
+t.test('a client that is behind gets no recovery on top of what waits', async (t) => {
+  const { connect } = setUp({ historySize: 10, outboxMaxBytes: 300 })
+  const [a, b] = [connect(), connect()]
+  a.say({ type: 'join', room: 'r' })
+  a.say({ type: 'join', room: 'live' })
+  b.say({ type: 'join', room: 'live' })
+  await turnEnd()
+  const [, joined] = decodeFrames(a.socket)
+  for (let n = 0; n < 6; n++) a.say({ type: 'message', room: 'r', content: 'x'.repeat(100) })
+  await turnEnd()
+  b.socket.room = 0
+  a.say({ type: 'message', room: 'live', content: 'x'.repeat(100) })
+  await turnEnd()
+  const { epoch, offset } = joined as { epoch: string; offset: number }
+  b.say({ type: 'join', room: 'r', since: { epoch, offset } })
+  await turnEnd()
+  t.equal(b.socket.closed, undefined)
+  b.socket.read(100_000)
+  await turnEnd()
+  t.equal(types(b.socket).filter((type) => type === 'message').length, 7)
+  t.equal(b.socket.closed, undefined)
 })
 
 t.test('evicting a slow member while delivering loses nothing for the others', async (t) => {
