@@ -1,6 +1,7 @@
 // One outage of Redis from beginning to end, and everything that must hold for two nodes all along.
 import type { Test } from 'tap'
 import { bothDown, HealthWatch, type Links } from './health-watch.ts'
+import { BUFFER_SLACK } from './memory-slack.ts'
 import { BACK_MS, bothSay, isTidy, isWhole, linkLines, localLife, startPair } from './node-pair.ts'
 import type { TestRedis } from './redis.ts'
 import type { Server } from './server.ts'
@@ -24,7 +25,7 @@ export interface OutageOptions extends TrafficOptions {
 
 /** Nothing older than this may arrive at the other node, whenever Redis comes back. */
 const OLDEST_MS = 5000
-const GROWTH_BYTES = 64 * 1024 * 1024
+const GROWTH_BYTES = 64 * 1024 * 1024 + BUFFER_SLACK
 const SAMPLE_MS = 250
 
 /**
