@@ -57,6 +57,8 @@ export const authPlugin = fp(
     }
 
     const cache = new TokenCache()
+    /** Why the last token was refused: for the log, never for the peer. */
+    let fault = ''
     const verifyToken = (token: string): Identity | undefined => {
       const known = cache.get(token, Date.now())
       if (known !== undefined) return known
@@ -64,9 +66,11 @@ export const authPlugin = fp(
         try {
           const identity = identityFrom(verify(token), rules)
           if (identity !== undefined) cache.set(token, identity)
+          else fault = 'its claims: exp or sub is missing, or one of exp, sub and can is malformed'
           return identity
-        } catch {
+        } catch (error) {
           // Not this key's token, or no token at all: the peer is told the same for every reason.
+          fault = (error as { code?: string }).code ?? 'unknown'
         }
       }
       return undefined
@@ -81,7 +85,10 @@ export const authPlugin = fp(
         protocols: request.headers['sec-websocket-protocol'],
       })
       request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)
-      if (request.roomcastIdentity === undefined) throw new Refusal('unauthorized', 'a valid token is needed')
+      if (request.roomcastIdentity !== undefined) return
+      const reason = token === undefined ? 'none, or more than one' : fault
+      app.log.debug({ ip: request.ip, reason }, 'token refused')
+      throw new Refusal('unauthorized', 'a valid token is needed')
     })
   },
   { name: 'roomcast-auth' },

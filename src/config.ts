@@ -61,7 +61,7 @@ const canJson = z.preprocess((value, context) => {
     context.addIssue({ code: 'custom', message: 'must be JSON' })
     return z.NEVER
   }
-}, canClaim)
+}, z.strictObject(canClaim.shape))
 
 const origin = z.string().refine(isOrigin, {
   error:

@@ -98,6 +98,8 @@ function greet(config: Config, port: number): void {
     sub: 'dev',
     exp: Math.floor(Date.now() / 1000) + FIRST_TOKEN_SECONDS,
     ...(config.jwtAudience.length > 0 && { aud: config.jwtAudience[0] }),
+    // Whatever DEFAULT_CAN says, what is printed below must work.
+    can: { join: ['*'], publish: ['*'], broadcast: true },
     ...(config.jwtIssuer.length > 0 && { iss: config.jwtIssuer[0] }),
   }
   const token = signToken(claims, key?.key ?? '', key?.algorithms[0] as 'HS256')

@@ -31,6 +31,8 @@ export async function drain(hub: Hub, { drainMs, graceMs }: DrainTimes, log: Log
     client.reply({ type: 'closing', reconnectInMs })
     client.disconnect('goingAway', 'node shutting down')
   }
+  // Also with few clients, or none: a balancer must have the time to see that this node is not ready.
+  while (clock.steadyMs() < startedAt + drainMs) await pause(hub, startedAt + drainMs)
   while (hub.unfinished > 0 && clock.steadyMs() < endsAt) await pause(hub, endsAt)
   hub.destroyClients()
 }

@@ -309,6 +309,20 @@ t.test('DRAIN_MS spreads the Closes, and who is not yet told is served meanwhile
   await exitsClean(t, server, fromMs, 4_000)
 })
 
+t.test('DRAIN_MS keeps the port open without clients too, so that a balancer sees it', async (t) => {
+  const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '3000', DRAIN_MS: '800' })
+  const fromMs = performance.now()
+  server.signal('SIGTERM')
+  let sawMs = 0
+  await pollUntil('the port is closed', async () => {
+    const health = await server.health('/health/ready').catch(() => undefined)
+    if (health?.code === 503) sawMs = performance.now() - fromMs
+    return health === undefined
+  })
+  t.ok(sawMs > 600, `503 was seen for ${Math.round(sawMs)} ms`)
+  await exitsClean(t, server, fromMs, 1_800)
+})
+
 t.test('what was accepted is delivered before the Close', async (t) => {
   const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '3000' })
   const [a, b] = [await connect(server, 'a'), await connect(server, 'b')]
