@@ -115,6 +115,8 @@ t.test('drop: replies are never dropped, and what is dropped is told when it rea
   await a.fence()
   slow.socket.resume()
   await slow.fence(10_000)
+  // The fence may have been answered while it was still behind; the notices come when it no longer is.
+  await pollUntil('it is told', () => reader.dropped.has('r') && reader.dropped.has('s'))
 
   const got = slow.received.slice(before)
   const replies = got.filter(

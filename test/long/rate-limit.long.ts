@@ -4,9 +4,11 @@ import { type Client, connect } from '../support/client.ts'
 import { cpuWait } from '../support/cpu-wait.ts'
 import { connectCrowd, inBatches, quantile } from '../support/crowd.ts'
 import { HealthPoller } from '../support/health-poller.ts'
+import { redisFor } from '../support/node-pair.ts'
 import { reconnectStorm } from '../support/reconnect-storm.ts'
 import { startServer } from '../support/server.ts'
 import { clientsAre } from '../support/still-serving.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
 import { pace } from '../support/until.ts'
 
 t.test('B46 1,000 clients after a restart, with the default limits', (t) =>
@@ -30,6 +32,21 @@ t.test('B46 5,000 clients after a restart, with the default limits', (t) =>
     healthWithinMs: 250,
   }),
 )
+
+t.test('B46 5,000 clients after a restart, with Redis 50 ms away', async (t) => {
+  const redis = await redisFor(t)
+  const relay = await TcpRelay.open(redis.port)
+  relay.latencyMs = 25
+  t.teardown(() => relay.close())
+  await reconnectStorm(t, {
+    sharedAddress: 3_500,
+    ownAddress: 1_500,
+    env: { REDIS_URL: relay.url },
+    retryMs: 500,
+    backWithinMs: 60_000,
+    healthWithinMs: 250,
+  })
+})
 
 t.test('B46 20 messages a second to 5,000 clients while 200 a second connect', async (t) => {
   const server = await startServer({ CONNECT_RATE_MAX: '0' })
