@@ -3,6 +3,9 @@ import type { Outbox } from './outbox.ts'
 import type { Socket } from './socket.ts'
 import type { Flushable, Turn } from './turn.ts'
 
+/** So much goes in one write: 64 KiB of content with its envelope, too. */
+const WHOLE_BYTES = CHUNK_BYTES + 4096
+
 /** Moves one client's frames from its outbox to its socket: one write a turn, and no more than the socket takes. */
 export class WritePump implements Flushable {
   readonly #socket: Socket
@@ -40,7 +43,7 @@ export class WritePump implements Flushable {
     this.#isDirty = false
     for (const chunk of this.#outbox.endTurn()) {
       if (this.#outbox.blocked) this.#outbox.keep(chunk)
-      else if (chunk.length <= CHUNK_BYTES) this.#write(chunk)
+      else if (chunk.length <= WHOLE_BYTES) this.#write(chunk)
       else {
         this.#outbox.keep(chunk)
         this.#writeBacklog()
@@ -70,7 +73,7 @@ export class WritePump implements Flushable {
   /** In pieces of CHUNK_BYTES, so that a large message on a slow link shows progress. */
   #writeBacklog(): void {
     while (!this.#outbox.blocked) {
-      const bytes = this.#outbox.take(CHUNK_BYTES)
+      const bytes = this.#outbox.take(WHOLE_BYTES)
       if (bytes === undefined) return
       this.#write(bytes)
     }
