@@ -4,7 +4,7 @@ import type { Socket } from './socket.ts'
 import type { Flushable, Turn } from './turn.ts'
 
 /** So much goes in one write: 64 KiB of content with its envelope, too. */
-const WHOLE_BYTES = CHUNK_BYTES + 4096
+export const WHOLE_BYTES = CHUNK_BYTES + 4096
 
 /** Moves one client's frames from its outbox to its socket: one write a turn, and no more than the socket takes. */
 export class WritePump implements Flushable {

@@ -4,7 +4,7 @@ import { Backlog } from '../../src/hub/backlog.ts'
 import { Batch, CHUNK_BYTES } from '../../src/hub/batch.ts'
 import { Outbox } from '../../src/hub/outbox.ts'
 import { Turn } from '../../src/hub/turn.ts'
-import { WritePump } from '../../src/hub/write-pump.ts'
+import { WHOLE_BYTES, WritePump } from '../../src/hub/write-pump.ts'
 import { FakeSocket, turnEnd } from '../support/fake-socket.ts'
 
 const frame = (text: string) => Buffer.from(text)
@@ -143,10 +143,10 @@ t.test('the client is told once it has caught up', async (t) => {
   socket.room = 0
   let caughtUp = 0
   const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp: () => caughtUp++ })
-  pump.push(Buffer.alloc(CHUNK_BYTES + 10))
+  pump.push(Buffer.alloc(WHOLE_BYTES + 10))
   await turnEnd()
   t.equal(caughtUp, 0)
-  socket.read(CHUNK_BYTES)
+  socket.read(WHOLE_BYTES)
   t.equal(caughtUp, 0, 'ten bytes are still out')
   socket.read(100)
   t.equal(caughtUp, 1)
@@ -170,11 +170,11 @@ t.test('finish waits until everything is with the socket', async (t) => {
   const socket = new FakeSocket()
   socket.room = 0
   const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp() {} })
-  pump.push(Buffer.alloc(CHUNK_BYTES + 1))
+  pump.push(Buffer.alloc(WHOLE_BYTES + 1))
   let finished = false
   pump.finish(() => (finished = true))
   t.notOk(finished)
-  socket.read(CHUNK_BYTES)
+  socket.read(WHOLE_BYTES)
   t.ok(finished)
 })
 
