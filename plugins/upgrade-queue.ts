@@ -25,7 +25,6 @@ interface Upgrade {
 export class UpgradeQueue {
   readonly #carryOut: UpgradeListener
   #waiting: Upgrade[] = []
-  #done = 0
   #isScheduled = false
 
   /** `carryOut` is called once for each upgrade, in their order; it takes over the socket with its errors. */
@@ -42,9 +41,8 @@ export class UpgradeQueue {
 
   /** Gives up what waits, and returns its sockets; each has a listener for errors. */
   clear(): Duplex[] {
-    const sockets = this.#waiting.slice(this.#done).map(({ socket }) => socket)
+    const sockets = this.#waiting.map(({ socket }) => socket)
     this.#waiting = []
-    this.#done = 0
     return sockets
   }
 
@@ -56,19 +54,12 @@ export class UpgradeQueue {
 
   readonly #run = (): void => {
     this.#isScheduled = false
-    const end = Math.max(this.#done + UPGRADES_A_TURN, this.#waiting.length - MAX_WAITING)
-    for (const { request, socket, head } of this.#waiting.slice(this.#done, end)) {
+    const count = Math.max(UPGRADES_A_TURN, this.#waiting.length - MAX_WAITING)
+    for (const { request, socket, head } of this.#waiting.splice(0, count)) {
       socket.off('error', destroy)
       if (!socket.destroyed) this.#carryOut(request, socket, head)
     }
-    this.#done = end
-    if (end < this.#waiting.length) {
-      this.#schedule()
-      // Else what is done stays in memory until all is; a copy at each turn would be dear.
-      if (this.#done < MAX_WAITING) return
-    }
-    this.#waiting = this.#waiting.slice(this.#done)
-    this.#done = 0
+    if (this.#waiting.length > 0) this.#schedule()
   }
 }
 

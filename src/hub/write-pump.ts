@@ -70,7 +70,7 @@ export class WritePump implements Flushable {
     this.#socket.onceTaken(() => this.#resume())
   }
 
-  /** In pieces of CHUNK_BYTES, so that a large message on a slow link shows progress. */
+  /** In pieces of WHOLE_BYTES, so that a large message on a slow link shows progress. */
   #writeBacklog(): void {
     while (!this.#outbox.blocked) {
       const bytes = this.#outbox.take(WHOLE_BYTES)

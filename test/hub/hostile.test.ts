@@ -32,6 +32,15 @@ function parse({ opcode, payload }: Frame): { type?: string } {
   return opcode === OPCODE.text ? (JSON.parse(payload.toString()) as { type?: string }) : {}
 }
 
+/** A member of the room that does not read until it is resumed. */
+async function pausedMember(server: Server): Promise<RawSocket> {
+  const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
+  socket.write(join)
+  await socket.frame('joined', (one) => parse(one).type === 'joined')
+  socket.pause()
+  return socket
+}
+
 t.test('three hundred histories asked for at once are answered one by one', async (t) => {
   const server = await serverFor(t)
   await fill(server)
@@ -101,10 +110,7 @@ t.test('a Close from the peer is answered between messages, not within one', asy
   const server = await serverFor(t, { OUTBOX_MAX_BYTES: String(64 * MB) })
   const a = await connect(server, 'a')
   await a.join('r')
-  const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
-  socket.write(join)
-  await socket.frame('joined', (one) => parse(one).type === 'joined')
-  socket.pause()
+  const socket = await pausedMember(server)
   for (let n = 0; n < 40; n++) await a.publish('r', `${n} ${'x'.repeat(400_000)}`)
   socket.sendFrame(OPCODE.close, closePayload(1000))
   await clientsAre(server, 1)
@@ -163,10 +169,7 @@ t.test('a Close of the peer during a drain does not get into the middle of a mes
   const server = await serverFor(t, { SHUTDOWN_GRACE_MS: '5000', OUTBOX_MAX_BYTES: String(64 * MB) })
   const a = await connect(server, 'a')
   await a.join('r')
-  const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
-  socket.write(join)
-  await socket.frame('joined', (one) => parse(one).type === 'joined')
-  socket.pause()
+  const socket = await pausedMember(server)
   // More than the kernel takes, less than an outbox.
   for (let n = 0; n < 60; n++) await a.publish('r', 'x'.repeat(400_000))
   server.signal('SIGTERM')
