@@ -22,7 +22,6 @@ export interface Published {
 
 /** A message that the bridge hands to the hub of every node that has members in its room. */
 export interface Delivery {
-  room: string | undefined
   /** The finished outgoing text, or its UTF-8 bytes. */
   text: string | Buffer
   exclude: string | undefined
@@ -73,8 +72,10 @@ export interface ClusterStatus {
 export interface BridgeHost {
   /** Random, one a process. */
   readonly node: string
-  /** Must not throw. */
-  deliver(delivery: Delivery): void
+  /** Messages of one room, or to everybody when `room` is undefined, in their order. Must not throw. */
+  deliver(room: string | undefined, deliveries: readonly Delivery[]): void
+  /** Calls `then` within milliseconds, when more may have come together that is to be published. */
+  onceRested(then: () => void): void
   /** This node's clients, told to the other nodes. */
   countClients(): number
 }

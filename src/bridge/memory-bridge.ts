@@ -85,7 +85,7 @@ export class MemoryBridge implements Bridge {
       }
       this.#keys.set(key, { published, expiresAt: this.#clock.steadyMs() + KEY_TTL_MS })
     }
-    this.#host?.deliver({ room, text, exclude, position })
+    this.#host?.deliver(room, [{ text, exclude, position }])
     return published
   }
 

@@ -25,8 +25,7 @@ import { heartbeatScript, replayScript, scripts } from './redis-scripts.ts'
 import { RedisSubscriptions } from './redis-subscriptions.ts'
 import type { RedisTarget } from './redis-url.ts'
 
-/** How often stalls are looked for, and how often what has lapsed is swept. */
-const TICK_MS = 100
+/** How often what has lapsed is swept. */
 const SWEEP_MS = 1000
 /** How often a start looks whether Redis is there. */
 const UP_CHECK_MS = 20
@@ -56,7 +55,7 @@ export class RedisBridge implements Bridge {
   readonly #nodes: RedisNodes
   /** Rooms by channel, for those that are subscribed. */
   readonly #rooms = new Map<string, string>()
-  readonly #timers: NodeJS.Timeout[]
+  readonly #sweeper: NodeJS.Timeout
   #host: BridgeHost | undefined
   #garbage = 0
   #warnedAtMs = -Infinity
@@ -71,6 +70,7 @@ export class RedisBridge implements Bridge {
       keys: this.#keys,
       client: () => (this.#subscriberLink.isUp ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.#subscriptions.isActive(this.#keys.channel(room)),
+      onceRested: (send) => this.#host?.onceRested(send),
       deliverLocally: (publication) => this.#deliverLocally(publication),
       onRefused: (reason) => this.#publisherLink.restart(reason),
     })
@@ -100,10 +100,7 @@ export class RedisBridge implements Bridge {
         this.#publisher.deliverFlights()
       },
     })
-    this.#timers = [
-      setInterval(() => this.#publisher.tick(), TICK_MS).unref(),
-      setInterval(() => this.#sweep(), SWEEP_MS).unref(),
-    ]
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   start(host: BridgeHost): void {
@@ -185,7 +182,7 @@ export class RedisBridge implements Bridge {
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer)
+    clearInterval(this.#sweeper)
     await Promise.all([this.#publisherLink.close(), this.#subscriberLink.close()])
   }
 
@@ -194,7 +191,7 @@ export class RedisBridge implements Bridge {
   }
 
   #deliverLocally({ room, head, exclude }: Publication): void {
-    this.#host?.deliver({ room, text: messageText(head, undefined), exclude, position: undefined })
+    this.#host?.deliver(room, [{ text: messageText(head, undefined), exclude, position: undefined }])
   }
 
   #receive(channel: string, bytes: Buffer): void {
@@ -207,12 +204,13 @@ export class RedisBridge implements Bridge {
       this.#warnOfGarbage()
       return
     }
-    const { node, sequence, exclude, position, text } = payload
-    if (node === this.#host?.node && !this.#publisher.comeBack(sequence)) return
+    const { node, messages } = payload
+    const fresh =
+      node === this.#host?.node
+        ? messages.filter(({ sequence }) => this.#publisher.comeBack(sequence))
+        : messages
     const room = this.#rooms.get(channel)
-    if (room !== undefined || channel === this.#keys.channel(undefined)) {
-      this.#host?.deliver({ room, text, exclude, position })
-    }
+    if (room !== undefined || channel === this.#keys.channel(undefined)) this.#host?.deliver(room, fresh)
   }
 
   #warnOfGarbage(): void {

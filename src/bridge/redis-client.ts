@@ -43,17 +43,24 @@ export class RedisClient {
   }
 
   async load(scripts: readonly Script[]): Promise<void> {
-    const masters = this.#driver instanceof Cluster ? this.#driver.nodes('master') : [this.#driver]
-    await Promise.all(masters.flatMap((master) => scripts.map(({ lua }) => master.script('LOAD', lua))))
+    await Promise.all(this.#masters.flatMap((master) => scripts.map(({ lua }) => master.script('LOAD', lua))))
+  }
+
+  /** Calls `send` and has the commands that it issues go out in one write a connection. */
+  inOneWrite(send: () => void): void {
+    const streams = this.#masters.map(({ stream }) => stream)
+    for (const stream of streams) stream?.cork()
+    send()
+    for (const stream of streams) stream?.uncork()
   }
 
   run(script: Script, keys: string[], args: (string | number | Buffer)[]): Promise<unknown> {
-    return this.#driver.evalsha(script.sha, script.keys, ...keys, ...args)
+    return this.#driver.evalsha(script.sha, keys.length, ...keys, ...args)
   }
 
   /** The same with a reply of buffers. */
   runForBuffers(script: Script, keys: string[], args: (string | number | Buffer)[]): Promise<unknown> {
-    return this.#driver.callBuffer('EVALSHA', script.sha, script.keys, ...keys, ...args)
+    return this.#driver.callBuffer('EVALSHA', script.sha, keys.length, ...keys, ...args)
   }
 
   async ping(): Promise<void> {
@@ -74,6 +81,10 @@ export class RedisClient {
   async unsubscribe(channels: string[]): Promise<void> {
     if (this.#isCluster) await Promise.all(channels.map((channel) => this.#driver.sunsubscribe(channel)))
     else await this.#driver.unsubscribe(...channels)
+  }
+
+  get #masters(): Redis[] {
+    return this.#driver instanceof Cluster ? this.#driver.nodes('master') : [this.#driver]
   }
 
   /** Ends the connection, at once and for good. */

@@ -1,12 +1,11 @@
 import type { Publication, Published } from './bridge.ts'
+import type { OutgoingMessage } from './redis-payload.ts'
 
-/** A publish of this node that Redis has, or may have, but that is not done with. */
-export interface Flight {
-  readonly sequence: number
+/** A publish of this node that Redis has, or may have, or is to get, but that is not done with. */
+export interface Flight extends OutgoingMessage {
   readonly publication: Publication
   /** The mark of an idempotent publish. */
   readonly mark: string | undefined
-  readonly bytes: number
   readonly sentAtMs: number
   readonly resolve: (published: Published) => void
   /** Whether Redis has answered. */
@@ -38,6 +37,10 @@ export class Flights {
     return this.#bytes
   }
 
+  get isEmpty(): boolean {
+    return this.#flights.size === 0
+  }
+
   /** The first that waits for an answer. */
   get oldest(): Flight | undefined {
     for (const flight of this.#flights.values()) if (!flight.hasAnswer) return flight
@@ -47,16 +50,17 @@ export class Flights {
   begin(
     publication: Publication,
     mark: string | undefined,
-    bytes: number,
     sentAtMs: number,
     resolve: (published: Published) => void,
   ): Flight {
     const sequence = ++this.#sequence
+    const head = Buffer.from(publication.head)
     const flight = {
       sequence,
+      exclude: publication.exclude,
+      head,
       publication,
       mark,
-      bytes,
       sentAtMs,
       resolve,
       hasAnswer: false,
@@ -64,7 +68,7 @@ export class Flights {
       isDelivered: false,
     }
     this.#flights.set(sequence, flight)
-    this.#bytes += bytes
+    this.#bytes += head.length
     this.#undelivered++
     return flight
   }
@@ -127,6 +131,6 @@ export class Flights {
 
   #endIfDone(flight: Flight): void {
     if (flight.hasAnswer && flight.isDelivered && this.#flights.delete(flight.sequence))
-      this.#bytes -= flight.bytes
+      this.#bytes -= flight.head.length
   }
 }

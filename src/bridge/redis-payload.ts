@@ -1,68 +1,104 @@
-import { createHash } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import type { Position } from '../protocol/envelope.ts'
+import type { Delivery } from './bridge.ts'
 
 /** Nodes of another version than this are not understood, and are passed over. */
-const VERSION = '1'
-/** A header is never longer: five words of a few dozen characters. */
-const HEADER_MAX_BYTES = 256
+const VERSION = '2'
+/** The messages of one payload at most, and the bytes after which it takes no more. */
+export const PAYLOAD_MESSAGES = 64
+export const PAYLOAD_BYTES = 256 * 1024
+/** A header is never longer: a few words, and of each message three numbers or ids of some dozen characters. */
+const HEADER_MAX_BYTES = 256 + PAYLOAD_MESSAGES * 64
 /** What a bridge may add to an inbound message: the envelope round its content. */
 export const ENVELOPE_MAX_BYTES = 4096
 
-/** What travels on a room's channel: `<version> <node> <sequence> <exclude> <digest> <offset> <epoch>\n<text>`. */
-export interface Payload {
-  node: string
+/** A message as its node hands it to Redis. */
+export interface OutgoingMessage {
   /** The publish's number on its node. */
   sequence: number
   exclude: string | undefined
-  position: Position | undefined
-  /** The outgoing text, as UTF-8 bytes. */
-  text: Buffer
+  /** The outgoing text without its end, as UTF-8 bytes. */
+  head: Buffer
 }
 
-/** The part of the header that the publishing node writes; Redis adds the position. `-` stands for none. */
-export function payloadHeader(
-  node: string,
-  sequence: number,
-  exclude: string | undefined,
-  head: Buffer,
-): string {
-  const words = `${VERSION} ${node} ${sequence} ${exclude ?? '-'}`
-  return `${words} ${digestOf(words, head)}`
+/** A message as it comes from Redis. */
+export interface IncomingMessage extends Delivery {
+  sequence: number
+}
+
+/**
+ * What travels on a room's channel, one or more messages of one node:
+ * `<version> <node> <messages> <checksum> <epoch> <first offset> <repeats>\n<text>…`, where each message is
+ * `<sequence>:<exclude>:<bytes of its head>`, with commas between. `-` stands for none.
+ */
+export interface Payload {
+  node: string
+  /** In their order, without the repeats of idempotent publishes. */
+  messages: IncomingMessage[]
+}
+
+/** The part of the header that the publishing node writes; Redis adds the rest when it has given the offsets. */
+export function payloadHeader(node: string, messages: readonly OutgoingMessage[]): string {
+  const list = messages.map(({ sequence, exclude, head }) => `${sequence}:${exclude ?? '-'}:${head.length}`)
+  const words = `${VERSION} ${node} ${list.join(',')}`
+  return `${words} ${checksumOf(
+    words,
+    messages.map(({ head }) => head),
+  )}`
 }
 
 /**
  * Reads what came on a channel; undefined for anything that no node of this version has published, whoever did.
- * The digest makes sure of that without parsing the text, which goes to clients as it is.
+ * The checksum makes sure of that without parsing the texts, which go to clients as they are.
  */
 export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | undefined {
   const end = bytes.subarray(0, HEADER_MAX_BYTES).indexOf(10)
-  if (end < 0 || bytes.length - end - 1 > maxTextBytes) return undefined
+  if (end < 0) return undefined
   const words = bytes.toString('latin1', 0, end).split(' ')
-  const [version, node, sequence, exclude, digest, offset, epoch] = words
-  if (words.length !== 7 || version !== VERSION || node === undefined) return undefined
-  const position = readPosition(offset, epoch)
+  const [version, node, list, checksum, epoch, first, repeats] = words
+  if (words.length !== 7 || version !== VERSION || node === undefined || list === undefined) return undefined
+  const position = readPosition(first, epoch)
   if (position === null) return undefined
-  const text = bytes.subarray(end + 1)
-  const tail = offset === '-' ? '}' : `,"offset":${offset}}`
-  const head = text.subarray(0, text.length - tail.length)
-  if (text.toString('latin1', head.length) !== tail) return undefined
-  if (digest !== digestOf(`${version} ${node} ${sequence} ${exclude}`, head)) return undefined
-  return {
-    node,
-    sequence: Number(sequence),
-    exclude: exclude === '-' ? undefined : exclude,
-    position,
-    text,
+  const skipped = new Set(repeats === '-' ? [] : repeats?.split(','))
+  const heads: Buffer[] = []
+  const messages: IncomingMessage[] = []
+  let at = end + 1
+  let offset = position?.offset
+  for (const [index, entry] of list.split(',').entries()) {
+    const [sequence, exclude, headBytes] = entry.split(':')
+    const isRepeat = skipped.has(String(index))
+    const tail = isRepeat || offset === undefined ? '}' : `,"offset":${offset}}`
+    const headEnd = at + Number(headBytes)
+    const textEnd = headEnd + tail.length
+    // Also true of anything that is no number.
+    if (!(textEnd - at <= maxTextBytes) || bytes.toString('latin1', headEnd, textEnd) !== tail)
+      return undefined
+    heads.push(bytes.subarray(at, headEnd))
+    if (!isRepeat) {
+      messages.push({
+        sequence: Number(sequence),
+        exclude: exclude === '-' ? undefined : exclude,
+        position: position && offset !== undefined ? { epoch: position.epoch, offset } : undefined,
+        text: bytes.subarray(at, textEnd),
+      })
+      if (offset !== undefined) offset++
+    }
+    at = textEnd
   }
+  if (at !== bytes.length || messages.length + skipped.size !== heads.length) return undefined
+  if (checksum !== checksumOf(`${version} ${node} ${list}`, heads)) return undefined
+  return { node, messages }
 }
 
-/** null for what is neither a position nor none; the digest does not cover these words. */
+/** null for what is neither a position nor none; the checksum does not cover these words. */
 function readPosition(offset = '', epoch = ''): Position | undefined | null {
   if (offset === '-' && epoch === '-') return undefined
   return /^\d+$/.test(offset) && epoch !== '' && epoch !== '-' ? { epoch, offset: Number(offset) } : null
 }
 
 /** Against accidents and other programs, not against an attacker: who may write to Redis may publish anyway. */
-function digestOf(words: string, head: Buffer): string {
-  return createHash('sha1').update(words).update(head).digest('base64url')
+function checksumOf(words: string, heads: readonly Buffer[]): string {
+  let checksum = crc32(words)
+  for (const head of heads) checksum = crc32(head, checksum)
+  return checksum.toString(36)
 }

@@ -11,9 +11,12 @@ import {
 import type { RedisClient } from './redis-client.ts'
 import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import { type Consignment, Outgoing } from './redis-outgoing.ts'
 import { payloadHeader } from './redis-payload.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
 
+/** How often publishes on their way are looked at. */
+const TICK_MS = 100
 /** With publishes on their way and no answer of any kind for this long, Redis counts as down: members must not wait. */
 const STALL_MS = 500
 /**
@@ -35,6 +38,8 @@ export interface RedisPublisherOptions extends HistoryLimits {
   client(): RedisClient | undefined
   /** Whether what is published to the room comes back to this node. */
   comesBack(room: string | undefined): boolean
+  /** Calls `send` when more may have come together to be sent. */
+  onceRested(send: () => void): void
   /** Delivers to this node's members only. */
   deliverLocally(publication: Publication): void
   /** Redis answers but does not take publishes. */
@@ -45,6 +50,7 @@ export interface RedisPublisherOptions extends HistoryLimits {
 export class RedisPublisher {
   readonly #options: RedisPublisherOptions
   readonly #flights = new Flights()
+  readonly #outgoing = new Outgoing()
   /** Idempotent publishes that reached this node's members only, by their mark, with the time; oldest first. */
   readonly #localMarks = new Map<string, number>()
   #node = ''
@@ -54,6 +60,9 @@ export class RedisPublisher {
   #isStalled = false
   /** Whether something has not come back in time, and nothing has since. */
   #isDeaf = false
+  #isSending = false
+  /** Runs while there are flights: an idle node is not woken for nothing. */
+  #ticker: NodeJS.Timeout | undefined
 
   constructor(options: RedisPublisherOptions) {
     this.#options = options
@@ -76,19 +85,24 @@ export class RedisPublisher {
       return Promise.resolve(this.#publishLocally(publication, mark, wasLocal))
     }
     return new Promise((resolve) => {
-      const head = Buffer.from(publication.head)
-      const flight = this.#flights.begin(publication, mark, head.length, this.#now, resolve)
+      const flight = this.#flights.begin(publication, mark, this.#now, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
       else if (this.#isDeaf || !this.#options.comesBack(room)) this.#deliverFlight(flight)
-      void this.#send(client, flight, head)
+      this.#outgoing.add(flight)
+      this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref()
+      if (this.#isSending) return
+      this.#isSending = true
+      this.#options.onceRested(this.#sendAll)
     })
   }
 
   /** A publish of this node has come back; returns whether the members should get it. */
   comeBack(sequence: number): boolean {
     this.#isDeaf = false
-    return this.#flights.comeBack(sequence)
+    const isNew = this.#flights.comeBack(sequence)
+    this.#stopTicking()
+    return isNew
   }
 
   /** Nothing comes back any more: this node's members get what is on its way now, in order. */
@@ -101,6 +115,7 @@ export class RedisPublisher {
   giveUpFlights(): void {
     this.deliverFlights()
     for (const flight of this.#flights.unanswered()) this.#giveUp(flight)
+    this.#stopTicking()
   }
 
   /** Redis has answered something; `clockOffsetMs` is its clock minus ours, when the answer told. */
@@ -110,21 +125,6 @@ export class RedisPublisher {
     if (!this.#isStalled) return
     this.#isStalled = false
     this.#options.log.info({}, 'redis answers again')
-  }
-
-  /** To be called every tenth of a second or so. */
-  tick(): void {
-    const overdue = this.#flights.overdue(OVERDUE_TICKS)
-    if (overdue.length > 0) {
-      this.#deliverThrough(Infinity)
-      this.#isDeaf = true
-    }
-    const oldest = this.#flights.oldest
-    if (oldest === undefined || this.#isStalled) return
-    if (this.#now - Math.max(oldest.sentAtMs, this.#answeredAtMs) < STALL_MS) return
-    this.#isStalled = true
-    this.#options.log.warn({}, 'redis does not answer')
-    this.giveUpFlights()
   }
 
   sweep(): void {
@@ -139,6 +139,26 @@ export class RedisPublisher {
     return this.#options.clock.steadyMs()
   }
 
+  #tick(): void {
+    const overdue = this.#flights.overdue(OVERDUE_TICKS)
+    if (overdue.length > 0) {
+      this.#deliverThrough(Infinity)
+      this.#isDeaf = true
+    }
+    const oldest = this.#flights.oldest
+    if (oldest === undefined || this.#isStalled) return
+    if (this.#now - Math.max(oldest.sentAtMs, this.#answeredAtMs) < STALL_MS) return
+    this.#isStalled = true
+    this.#options.log.warn({}, 'redis does not answer')
+    this.giveUpFlights()
+  }
+
+  #stopTicking(): void {
+    if (!this.#flights.isEmpty) return
+    clearInterval(this.#ticker)
+    this.#ticker = undefined
+  }
+
   #publishLocally(publication: Publication, mark: string | undefined, isRepeat: boolean): Published {
     if (isRepeat) return { scope: 'node', duplicate: true }
     if (mark !== undefined) this.#localMarks.set(mark, this.#now)
@@ -148,56 +168,85 @@ export class RedisPublisher {
     return { scope: 'node' }
   }
 
-  async #send(client: RedisClient, flight: Flight, head: Buffer): Promise<void> {
-    const { mark } = flight
+  readonly #sendAll = (): void => {
+    this.#isSending = false
+    // What was given up meanwhile has reached this node's members, and its sender knows that it went no further.
+    const consignments = this.#outgoing.take(({ hasAnswer }) => !hasAnswer)
+    const client = this.#options.client()
+    if (client !== undefined) {
+      client.inOneWrite(() => {
+        for (const consignment of consignments) void this.#send(client, consignment)
+      })
+      return
+    }
+    for (const { flights } of consignments) for (const flight of flights) this.#fall(flight)
+    this.#stopTicking()
+  }
+
+  async #send(client: RedisClient, { room, flights }: Consignment): Promise<void> {
     const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
-    const { room, exclude } = flight.publication
     // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
     const channel = keys.channel(room)
-    const keyNames =
-      room === undefined
-        ? [channel, channel, mark ?? channel]
-        : [keys.messages(room), keys.position(room), mark ?? channel]
+    const keyNames = room === undefined ? [channel, channel] : [keys.messages(room), keys.position(room)]
     const args = [
       channel,
-      payloadHeader(this.#node, flight.sequence, exclude, head),
-      head,
+      payloadHeader(this.#node, flights),
       Math.round(clock.wallMs() + this.#clockOffsetMs + DEADLINE_MS),
       room === undefined ? 0 : historySize,
       historyTtlMs,
       historyTtlMs + POSITION_EXTRA_TTL_MS,
       historyMaxBytes,
       newEpoch(),
-      mark === undefined ? 0 : KEY_TTL_MS,
+      KEY_TTL_MS,
       client.publishCommand,
     ]
+    const messages = flights.flatMap(({ head, mark }) => [head, mark === undefined ? 0 : keyNames.push(mark)])
     try {
-      const [offset, isRepeat] = (await client.run(publishScript, keyNames, args)) as [
-        string | number,
-        number,
-      ]
+      const reply = (await client.run(publishScript, keyNames, [...args, ...messages])) as (string | number)[]
       this.answered()
-      this.#land(flight, offset, isRepeat === 1)
+      this.#land(flights, reply)
     } catch (error) {
-      this.#fail(flight, error as Error)
+      this.#fail(flights, error as Error)
     }
   }
 
-  #land(flight: Flight, offset: string | number, isRepeat: boolean): void {
-    const published: Published = { scope: 'cluster', ...(offset !== '-' && { offset: Number(offset) }) }
-    // A repeat is not published, so it does not come back.
-    if (isRepeat) this.#flights.markLocal(flight.sequence, this.#now)
-    else if (this.#options.client() === undefined) this.#deliverFlight(flight)
-    this.#flights.answer(flight, isRepeat ? { ...published, duplicate: true } : published)
+  /** `first` is the offset of the first that is new, or `-`; of each repeat its index and first offset follow. */
+  #land(flights: readonly Flight[], [first, ...rest]: (string | number)[]): void {
+    const repeats = new Map<number, string | number>()
+    for (let i = 0; i < rest.length; i += 2) repeats.set(Number(rest[i]), rest[i + 1] as string | number)
+    let offset = first === '-' ? undefined : Number(first)
+    for (const [index, flight] of flights.entries()) {
+      const original = repeats.get(index)
+      if (original !== undefined) {
+        // A repeat is not published, so it does not come back.
+        this.#flights.markLocal(flight.sequence, this.#now)
+        this.#flights.answer(flight, {
+          scope: 'cluster',
+          ...(original !== '-' && { offset: Number(original) }),
+          duplicate: true,
+        })
+        continue
+      }
+      if (this.#options.client() === undefined) this.#deliverFlight(flight)
+      this.#flights.answer(flight, { scope: 'cluster', ...(offset !== undefined && { offset }) })
+      if (offset !== undefined) offset++
+    }
+    this.#stopTicking()
   }
 
-  #fail(flight: Flight, error: Error): void {
-    // On a connection that is just closing, a later one may fail before those that are on their way.
-    this.#deliverThrough(flight.sequence)
-    this.#giveUp(flight)
+  #fail(flights: readonly Flight[], error: Error): void {
+    for (const flight of flights) this.#fall(flight)
+    this.#stopTicking()
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
     if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
       this.#options.onRefused(error.message)
+  }
+
+  /** It has not got to Redis: this node's members get it. */
+  #fall(flight: Flight): void {
+    // On a connection that is just closing, a later one may fail before those that are on their way.
+    this.#deliverThrough(flight.sequence)
+    this.#giveUp(flight)
   }
 
   /** Says that it went no further than this node; a repeat of its key is known for one. */
@@ -221,7 +270,10 @@ export class RedisPublisher {
   }
 }
 
-/** The epoch of a history that may have to begin. */
+const epochStem = randomBytes(6).toString('base64url')
+let epochs = 0
+
+/** The epoch of a history that may have to begin: a new one each time. Random bytes for each publish would cost 10 µs. */
 export function newEpoch(): string {
-  return randomBytes(6).toString('base64url')
+  return `${epochStem}${(epochs++).toString(36)}`
 }

@@ -4,11 +4,10 @@ import { createHash } from 'node:crypto'
 export interface Script {
   lua: string
   sha: string
-  keys: number
 }
 
-function script(keys: number, lua: string): Script {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex'), keys }
+function script(lua: string): Script {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
 /**
@@ -30,48 +29,71 @@ end
 export const LATE = 'ROOMCAST_LATE'
 
 /**
- * Takes a message: dedupe by key, offset, history and publish in one step.
- * KEYS: messages, position, mark of the idempotent publish.
- * ARGV: channel, header, head, deadline (ms of this server's clock), size, ttl, position ttl, bytes, next epoch,
- * ttl of the mark (0: no key), publish command. Replies {offset or '-', 1 if a repeat}.
+ * Takes messages of one room, in order: dedupe by key, offsets, history and publish in one step.
+ * KEYS: messages, position, then the marks of idempotent publishes.
+ * ARGV: channel, header, deadline (ms of this server's clock), size, ttl, position ttl, bytes, next epoch,
+ * ttl of a mark, publish command; then of each message its head and the index of its mark in KEYS (0: no key).
+ * Replies {offset of the first that is new, or '-'}, and of each repeat its index (from 0) and first offset.
  */
 export const publishScript = script(
-  3,
   `${serverId}
-local messages, position, mark = KEYS[1], KEYS[2], KEYS[3]
+local messages, position = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
-if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[4]) then return redis.error_reply('${LATE} too late') end
-if ARGV[10] ~= '0' then
-  local first = redis.call('GET', mark)
-  if first then return {first, 1} end
-end
-local offset, epoch, tail = '-', '-', '}'
-if ARGV[5] ~= '0' then
-  local known = redis.call('HMGET', position, 'epoch', 'server')
+if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then return redis.error_reply('${LATE} too late') end
+local keeps = ARGV[4] ~= '0'
+local epoch, offset, bytes = '-', 0, 0
+if keeps then
+  local known = redis.call('HMGET', position, 'epoch', 'server', 'offset', 'bytes')
   epoch = known[1]
-  if not epoch or known[2] ~= server_id() then
-    epoch = ARGV[9]
-    begin(messages, position, epoch, ARGV[7])
+  if epoch and known[2] == server_id() then
+    offset, bytes = tonumber(known[3]), tonumber(known[4])
+  else
+    epoch = ARGV[8]
+    begin(messages, position, epoch, ARGV[6])
   end
-  offset = redis.call('HINCRBY', position, 'offset', 1)
-  tail = ',"offset":' .. offset .. '}'
-  local text = ARGV[3] .. tail
-  local length = redis.call('RPUSH', messages, text)
-  local bytes = #text
-  if length > 1 then bytes = bytes + redis.call('HGET', position, 'bytes') end
-  while length > tonumber(ARGV[5]) or bytes > tonumber(ARGV[8]) do
+end
+local reply, texts, repeats, added, marks = {keeps and offset + 1 or '-'}, {}, {}, {}, {}
+for i = 11, #ARGV, 2 do
+  local mark = KEYS[tonumber(ARGV[i + 1])]
+  local first = mark and (marks[mark] or redis.call('GET', mark))
+  local tail = '}'
+  if first then
+    repeats[#repeats + 1] = (i - 11) / 2
+    reply[#reply + 1] = (i - 11) / 2
+    reply[#reply + 1] = first
+  else
+    if keeps then
+      offset = offset + 1
+      tail = ',"offset":' .. offset .. '}'
+      added[#added + 1] = ARGV[i] .. tail
+      bytes = bytes + #added[#added]
+    end
+    if mark then marks[mark] = keeps and tostring(offset) or '-' end
+  end
+  texts[#texts + 1] = ARGV[i] .. tail
+end
+if #repeats == #texts then return reply end
+if keeps then
+  local length = redis.call('RPUSH', messages, unpack(added))
+  if length == #added then
+    bytes = 0
+    for _, text in ipairs(added) do bytes = bytes + #text end
+  end
+  while length > tonumber(ARGV[4]) or bytes > tonumber(ARGV[7]) do
     local oldest = redis.call('LPOP', messages)
     if not oldest then break end
     bytes = bytes - #oldest
     length = length - 1
   end
-  redis.call('HSET', position, 'bytes', bytes)
-  redis.call('PEXPIRE', messages, ARGV[6])
-  redis.call('PEXPIRE', position, ARGV[7])
+  redis.call('HSET', position, 'offset', offset, 'bytes', bytes)
+  redis.call('PEXPIRE', messages, ARGV[5])
+  redis.call('PEXPIRE', position, ARGV[6])
 end
-if ARGV[10] ~= '0' then redis.call('SET', mark, offset, 'PX', ARGV[10]) end
-redis.call(ARGV[11], ARGV[1], ARGV[2] .. ' ' .. offset .. ' ' .. epoch .. '\\n' .. ARGV[3] .. tail)
-return {offset, 0}
+for mark, first in pairs(marks) do redis.call('SET', mark, first, 'PX', ARGV[9]) end
+local known = #repeats > 0 and table.concat(repeats, ',') or '-'
+local header = table.concat({ARGV[2], epoch, reply[1], known}, ' ')
+redis.call(ARGV[10], ARGV[1], header .. '\\n' .. table.concat(texts))
+return reply
 `,
 )
 
@@ -81,7 +103,6 @@ return {offset, 0}
  * Replies {epoch, offset, 1 if complete, message…}.
  */
 export const replayScript = script(
-  2,
   `${serverId}
 local messages, position = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', position, 'epoch', 'offset', 'server')
@@ -114,7 +135,6 @@ return reply
  * KEYS: heartbeat. ARGV: channel, announcement, ttl, publish command. Replies the time in milliseconds, as text.
  */
 export const heartbeatScript = script(
-  1,
   `
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[3])
 redis.call(ARGV[4], ARGV[1], ARGV[2])

@@ -6,6 +6,15 @@ import { textFrame } from './frame.ts'
 import type { Join, Joins } from './joins.ts'
 import type { Room, Rooms } from './rooms.ts'
 
+/** A message with what all members share of it. */
+interface Prepared {
+  frame: Buffer
+  excluded: Client | undefined
+  position: Position | undefined
+}
+
+const none: ReadonlyMap<Client, Join> = new Map()
+
 /** Hands what the bridge delivers to the members on this node. */
 export class Deliverer {
   readonly #clients: ReadonlyMap<string, Client>
@@ -20,32 +29,32 @@ export class Deliverer {
     this.#counters = counters
   }
 
-  /** The frame is made once for all members; nobody is waited for. */
-  deliver({ room: name, text, exclude, position }: Delivery): void {
-    const excluded = exclude === undefined ? undefined : this.#clients.get(exclude)
+  /** Each frame is made once for all members; nobody is waited for. */
+  deliver(name: string | undefined, deliveries: readonly Delivery[]): void {
     if (name === undefined) {
-      sendToAll(this.#clients.values(), textFrame(text), excluded, undefined)
+      sendToAll(this.#clients.values(), this.#prepare(deliveries), undefined)
       return
     }
     const room = this.#rooms.get(name)
-    const joins = this.#joins.in(name)
-    if (room === undefined && joins === undefined) return
-    const frame = textFrame(text)
-    if (room !== undefined && position !== undefined) this.#note(room, position)
-    if (joins !== undefined) this.#deliverAmidJoins(name, joins, { frame, excluded, position })
-    else if (room !== undefined) sendToAll(room.members, frame, excluded, name)
+    if (room === undefined && this.#joins.in(name) === undefined) return
+    const prepared = this.#prepare(deliveries)
+    if (room !== undefined) for (const { position } of prepared) this.#note(room, position)
+    if (this.#joins.in(name) !== undefined) for (const one of prepared) this.#deliverAmidJoins(name, one)
+    else if (room !== undefined) sendToAll(room.members, prepared, name)
+  }
+
+  #prepare(deliveries: readonly Delivery[]): Prepared[] {
+    return deliveries.map(({ text, exclude, position }) => ({
+      frame: textFrame(text),
+      excluded: exclude === undefined ? undefined : this.#clients.get(exclude),
+      position,
+    }))
   }
 
   /** The same with some members who wait for the answer to their join, or to whom this message may be old. */
-  #deliverAmidJoins(
-    name: string,
-    joins: ReadonlyMap<Client, Join>,
-    {
-      frame,
-      excluded,
-      position,
-    }: { frame: Buffer; excluded: Client | undefined; position: Position | undefined },
-  ): void {
+  #deliverAmidJoins(name: string, one: Prepared): void {
+    const { frame, excluded, position } = one
+    const joins = this.#joins.in(name) ?? none
     for (const member of this.#rooms.members(name)) {
       if (member !== excluded && !joins.has(member)) member.send(frame, name)
     }
@@ -56,7 +65,8 @@ export class Deliverer {
   }
 
   /** Keeps the room's newest position, and counts what never came: an outage's messages of other nodes. */
-  #note(room: Room, position: Position): void {
+  #note(room: Room, position: Position | undefined): void {
+    if (position === undefined) return
     const { delivered } = room
     if (delivered?.epoch === position.epoch && position.offset > delivered.offset + 1) {
       this.#counters.missed += position.offset - delivered.offset - 1
@@ -66,13 +76,10 @@ export class Deliverer {
 }
 
 /** A member may be ended while this runs, and so leave the collection: iterating a Set or Map allows that. */
-function sendToAll(
-  members: Iterable<Client>,
-  frame: Buffer,
-  excluded: Client | undefined,
-  room: string | undefined,
-): void {
+function sendToAll(members: Iterable<Client>, prepared: readonly Prepared[], room: string | undefined): void {
   for (const member of members) {
-    if (member !== excluded) member.send(frame, room)
+    for (const { frame, excluded } of prepared) {
+      if (member !== excluded) member.send(frame, room)
+    }
   }
 }

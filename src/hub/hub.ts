@@ -194,8 +194,12 @@ export class Hub implements ClientContext, BridgeHost {
     })
   }
 
-  deliver(delivery: Delivery): void {
-    this.#deliverer.deliver(delivery)
+  deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
+    this.#deliverer.deliver(room, deliveries)
+  }
+
+  onceRested(then: () => void): void {
+    this.turn.onceRested(then)
   }
 
   /** Lets no more clients in; true when that is new. */

@@ -223,3 +223,55 @@ t.test('a few clients do not wait for the rest of a large room; many do', async 
     await new Promise((resolve) => setImmediate(resolve))
   t.equal(flushed.indexOf('other large'), 201, 'the first large room is done before the next')
 })
+
+/** A pump whose flush takes a while. */
+const busyPump = (flushed: string[], name: string, busyMs: number) => ({
+  flush() {
+    flushed.push(name)
+    const until = performance.now() + busyMs
+    while (performance.now() < until);
+  },
+})
+
+t.test('a turn without a flush to speak of needs no rest', async (t) => {
+  const turn = new Turn()
+  const done: string[] = []
+  turn.add(busyPump(done, 'flush', 0))
+  turn.onceRested(() => done.push('rested'))
+  await turnEnd()
+  t.strictSame(done, ['flush', 'rested'])
+})
+
+t.test('a rest is as long as the flush was, and bounded; what comes meanwhile waits with it', async (t) => {
+  for (const [busyMs, restMs] of [
+    [2, 2],
+    [20, 4],
+  ] as const) {
+    const turn = new Turn()
+    const done: string[] = []
+    turn.add(busyPump(done, 'flush', busyMs))
+    let flushedAt = 0
+    turn.add({
+      flush() {
+        flushedAt = performance.now()
+      },
+    })
+    const rested = new Promise((resolve) => turn.onceRested(() => resolve(done.push('first'))))
+    turn.onceRested(() => done.push('second'))
+    await turnEnd()
+    t.strictSame(done, ['flush'], 'not before the flush, nor at once after it')
+    turn.onceRested(() => done.push('third'))
+    await rested
+    t.strictSame(done, ['flush', 'first', 'second', 'third'])
+    // A timer may be a millisecond early.
+    t.ok(performance.now() - flushedAt > restMs - 1.5, 'rested')
+  }
+})
+
+t.test("the rest of a large room's flush is not waited for", async (t) => {
+  const turn = new Turn()
+  const flushed: string[] = []
+  for (let n = 0; n < 200; n++) turn.add(busyPump(flushed, 'large', 0.5))
+  const atRest = new Promise<number>((resolve) => turn.onceRested(() => resolve(flushed.length)))
+  t.ok((await atRest) < 200)
+})

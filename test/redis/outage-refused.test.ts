@@ -114,7 +114,7 @@ function garbage(valid: Buffer, ownNode: string): (string | Buffer)[] {
     withField({ type: 'welcome' }),
     withField({ content: 'forged' }),
     withWords(words.map((word, j) => (j === 1 ? ownNode : word))),
-    withWords(words.map((word, j) => (j === 0 ? '2' : word))),
+    withWords(words.map((word, j) => (j === 0 ? '1' : word))),
     withWords(words.map((word, j) => (j === 0 ? '999999999999999999999' : word))),
     withWords(words.map((word, j) => (j === 2 ? 'NaN' : word))),
     withWords(words.map((word, j) => (j === 5 ? '-1' : word))),
@@ -127,7 +127,7 @@ function garbage(valid: Buffer, ownNode: string): (string | Buffer)[] {
     Buffer.concat([valid, Buffer.from(' ')]),
     // Whole and well sealed, but larger than any client may send.
     Buffer.concat([
-      Buffer.from(`${payloadHeader('other', 1, undefined, huge)} - -\n`),
+      Buffer.from(`${payloadHeader('other', [{ sequence: 1, exclude: undefined, head: huge }])} - - -\n`),
       huge,
       Buffer.from('}'),
     ]),

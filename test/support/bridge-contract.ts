@@ -9,7 +9,7 @@ import { pollUntil } from './until.ts'
 export class TestNode implements BridgeHost {
   readonly node = randomUUID().slice(0, 12)
   readonly bridge: Bridge
-  readonly delivered: Delivery[] = []
+  readonly delivered: (Delivery & { room: string | undefined })[] = []
   clients = 0
 
   constructor(bridge: Bridge) {
@@ -17,8 +17,12 @@ export class TestNode implements BridgeHost {
     bridge.start(this)
   }
 
-  deliver(delivery: Delivery): void {
-    this.delivered.push(delivery)
+  deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
+    this.delivered.push(...deliveries.map((delivery) => ({ room, ...delivery })))
+  }
+
+  onceRested(then: () => void): void {
+    setImmediate(then)
   }
 
   countClients(): number {
@@ -290,6 +294,66 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
       scope: 'cluster',
       duplicate: true,
     })
+  })
+
+  t.test(`${name}: what is published in one turn is as if it had come one by one`, async (t) => {
+    const { first, last } = await setUp(t, { historySize: 1000, historyMaxBytes: 10_000_000 })
+    const step = fc.record({
+      room: fc.integer({ min: 0, max: 2 }),
+      // Now and then more than one payload takes.
+      size: fc.oneof({ weight: 20, arbitrary: fc.nat(2000) }, fc.constant(150_000)),
+      key: fc.option(fc.integer({ min: 0, max: 20 }), { nil: undefined }),
+    })
+    let turns = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 200 }), async (steps) => {
+        const salt = `turn ${name} ${randomUUID()} ${turns++}`
+        const rooms = [0, 1, 2].map((n) => `${salt} ${n}`)
+        for (const node of [first, last]) for (const room of rooms) await node.bridge.subscribe(room)
+        const offsets = new Map<string, number>()
+        const firsts = new Map<string, number>()
+        const contents = new Map<string, unknown[]>(rooms.map((room) => [room, []]))
+        const expected = steps.map(({ room: at, key }, n) => {
+          const room = rooms[at] as string
+          const original = key === undefined ? undefined : firsts.get(`${room} ${key}`)
+          if (original !== undefined) return { scope: 'cluster', offset: original, duplicate: true }
+          const offset = (offsets.get(room) ?? 0) + 1
+          offsets.set(room, offset)
+          contents.get(room)?.push(n)
+          if (key !== undefined) firsts.set(`${room} ${key}`, offset)
+          return { scope: 'cluster', offset }
+        })
+        const published = await Promise.all(
+          steps.map(({ room, size, key }, n) =>
+            first.publish(rooms[room], [n, 'x'.repeat(size)], {
+              once: key === undefined ? undefined : { user: 'u', key: `${key}` },
+            }),
+          ),
+        )
+        t.strictSame(published, expected)
+        for (const room of rooms) {
+          const numbers = (texts: (string | Buffer)[]) =>
+            texts.map((text) => JSON.parse(String(text)).content[0])
+          const wanted = contents.get(room) ?? []
+          for (const node of [first, last]) {
+            const got = () => node.delivered.filter((one) => one.room === room)
+            await pollUntil(`${wanted.length} in ${room}`, () => got().length >= wanted.length || undefined)
+            t.strictSame(numbers(got().map(({ text }) => text)), wanted)
+            t.strictSame(
+              got().map(({ position }) => position?.offset),
+              wanted.map((_, index) => index + 1),
+            )
+          }
+          const { messages } = await last.bridge.replay(room, { since: undefined, limit: 1000 })
+          t.strictSame(numbers(messages), wanted, 'and the history is the same')
+        }
+        for (const node of [first, last]) {
+          node.delivered.length = 0
+          for (const room of rooms) node.bridge.unsubscribe(room)
+        }
+      }),
+      { numRuns: 15 },
+    )
   })
 
   t.test(`${name}: joining as others leave never ends deaf`, async (t) => {

@@ -1,0 +1,64 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Flights } from '../../src/bridge/redis-flights.ts'
+import { Outgoing } from '../../src/bridge/redis-outgoing.ts'
+import { PAYLOAD_BYTES, PAYLOAD_MESSAGES } from '../../src/bridge/redis-payload.ts'
+
+const publishes = fc.array(
+  fc.record({
+    room: fc.constantFrom('a', 'b', undefined),
+    size: fc.oneof({ weight: 9, arbitrary: fc.nat(100) }, fc.constant(PAYLOAD_BYTES / 2)),
+    goes: fc.boolean(),
+  }),
+  { maxLength: 300 },
+)
+
+t.test('consignments keep the order of all publishes, one room each, and are bounded', async (t) => {
+  fc.assert(
+    fc.property(publishes, (all) => {
+      const outgoing = new Outgoing()
+      const flights = new Flights()
+      const begun = all.map(({ room, size }) => {
+        const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
+        const flight = flights.begin(publication, undefined, 0, () => {})
+        outgoing.add(flight)
+        return flight
+      })
+      const going = new Set(begun.filter((_, index) => all[index]?.goes))
+      const consignments = outgoing.take((flight) => going.has(flight))
+      t.strictSame(
+        consignments.flatMap(({ flights }) => flights.map(({ sequence }) => sequence)),
+        [...going].map(({ sequence }) => sequence),
+      )
+      for (const { room, flights } of consignments) {
+        t.ok(flights.length > 0 && flights.length <= PAYLOAD_MESSAGES)
+        t.ok(flights.every(({ publication }) => publication.room === room))
+        const allButLast = flights.slice(0, -1).reduce((bytes, { head }) => bytes + head.length, 0)
+        t.ok(allButLast < PAYLOAD_BYTES)
+      }
+      t.strictSame(
+        outgoing.take(() => true),
+        [],
+        'taken once',
+      )
+    }),
+    { numRuns: 200 },
+  )
+})
+
+t.test('a run of one room goes together', async (t) => {
+  const outgoing = new Outgoing()
+  const flights = new Flights()
+  for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
+    const publication = { room, head: '{', exclude: undefined, once: undefined }
+    outgoing.add(flights.begin(publication, undefined, 0, () => {}))
+  }
+  t.strictSame(
+    outgoing.take(() => true).map(({ room, flights }) => [room, flights.length]),
+    [
+      ['a', 3],
+      ['b', 1],
+      ['a', 2],
+    ],
+  )
+})
