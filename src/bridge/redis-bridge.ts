@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { messageText } from '../protocol/codec.ts'
-import type { Scope } from '../protocol/envelope.ts'
+import type { Position, Scope } from '../protocol/envelope.ts'
 import {
   type Bridge,
   type BridgeHost,
@@ -71,7 +71,7 @@ export class RedisBridge implements Bridge {
       client: () => (this.#subscriberLink.isUp ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.#subscriptions.isActive(this.#keys.channel(room)),
       onceRested: (send) => this.#host?.onceRested(send),
-      deliverLocally: (publication) => this.#deliverLocally(publication),
+      deliverLocally: (publication, position) => this.#deliverLocally(publication, position),
       onRefused: (reason) => this.#publisherLink.restart(reason),
     })
     this.#publisherLink = new RedisLink({
@@ -190,8 +190,8 @@ export class RedisBridge implements Bridge {
     return this.#publisherLink.isUp && this.#subscriberLink.isUp && !this.#publisher.isStalled
   }
 
-  #deliverLocally({ room, head, exclude }: Publication): void {
-    this.#host?.deliver(room, [{ text: messageText(head, undefined), exclude, position: undefined }])
+  #deliverLocally({ room, head, exclude }: Publication, position: Position | undefined): void {
+    this.#host?.deliver(room, [{ text: messageText(head, position?.offset), exclude, position }])
   }
 
   #receive(channel: string, bytes: Buffer): void {

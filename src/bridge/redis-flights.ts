@@ -1,3 +1,4 @@
+import type { Position } from '../protocol/envelope.ts'
 import type { Publication, Published } from './bridge.ts'
 import type { OutgoingMessage } from './redis-payload.ts'
 
@@ -8,8 +9,11 @@ export interface Flight extends OutgoingMessage {
   readonly mark: string | undefined
   readonly sentAtMs: number
   readonly resolve: (published: Published) => void
-  /** Whether Redis has answered. */
+  /** Whether it cannot come back, so that this node's members get it when Redis has answered. */
+  readonly isOneWay: boolean
+  /** Whether Redis has answered, and the place in the room's history that it gave. */
   hasAnswer: boolean
+  position: Position | undefined
   /** The ticks since then in which it has not come back. */
   ticksOut: number
   /** Whether this node's members have it: it came back, was delivered locally, or nobody here waits for it. */
@@ -29,8 +33,9 @@ export class Flights {
   readonly #local = new Map<number, number>()
   #sequence = 0
   #bytes = 0
-  /** How many this node's members have not got. */
+  /** How many this node's members have not got, and those that are one way among them. */
   #undelivered = 0
+  #oneWay = 0
 
   /** Bytes on their way. */
   get bytes(): number {
@@ -50,6 +55,7 @@ export class Flights {
   begin(
     publication: Publication,
     mark: string | undefined,
+    isOneWay: boolean,
     sentAtMs: number,
     resolve: (published: Published) => void,
   ): Flight {
@@ -61,15 +67,18 @@ export class Flights {
       head,
       publication,
       mark,
+      isOneWay,
       sentAtMs,
       resolve,
       hasAnswer: false,
+      position: undefined,
       ticksOut: 0,
       isDelivered: false,
     }
     this.#flights.set(sequence, flight)
     this.#bytes += head.length
     this.#undelivered++
+    if (isOneWay) this.#oneWay++
     return flight
   }
 
@@ -105,6 +114,16 @@ export class Flights {
     return [...this.#flights.values()].filter(({ isDelivered }) => !isDelivered)
   }
 
+  /** Those of its room that were begun before this one, cannot come back and are not delivered. */
+  oneWayBefore(sequence: number): Flight[] {
+    const flight = this.#flights.get(sequence)
+    if (this.#oneWay === 0 || flight === undefined) return []
+    const { room } = flight.publication
+    return this.undelivered().filter(
+      (other) => other.isOneWay && other.sequence < sequence && other.publication.room === room,
+    )
+  }
+
   /** Counts a tick, and returns those that Redis has answered and not brought back for more than `ticks`. */
   overdue(ticks: number): Flight[] {
     return this.undelivered()
@@ -126,6 +145,7 @@ export class Flights {
   #deliver(flight: Flight): void {
     flight.isDelivered = true
     this.#undelivered--
+    if (flight.isOneWay) this.#oneWay--
     this.#endIfDone(flight)
   }
 

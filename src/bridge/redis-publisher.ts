@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
+import type { Position } from '../protocol/envelope.ts'
 import {
   type HistoryLimits,
   KEY_TTL_MS,
@@ -40,8 +41,8 @@ export interface RedisPublisherOptions extends HistoryLimits {
   comesBack(room: string | undefined): boolean
   /** Calls `send` when more may have come together to be sent. */
   onceRested(send: () => void): void
-  /** Delivers to this node's members only. */
-  deliverLocally(publication: Publication): void
+  /** Delivers to this node's members only; with its position, if Redis has given it one. */
+  deliverLocally(publication: Publication, position?: Position): void
   /** Redis answers but does not take publishes. */
   onRefused(reason: string): void
 }
@@ -85,10 +86,10 @@ export class RedisPublisher {
       return Promise.resolve(this.#publishLocally(publication, mark, wasLocal))
     }
     return new Promise((resolve) => {
-      const flight = this.#flights.begin(publication, mark, this.#now, resolve)
+      const isOneWay = this.#isDeaf || !this.#options.comesBack(room)
+      const flight = this.#flights.begin(publication, mark, isOneWay, this.#now, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
-      else if (this.#isDeaf || !this.#options.comesBack(room)) this.#deliverFlight(flight)
       this.#outgoing.add(flight)
       this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref()
       if (this.#isSending) return
@@ -100,6 +101,7 @@ export class RedisPublisher {
   /** A publish of this node has come back; returns whether the members should get it. */
   comeBack(sequence: number): boolean {
     this.#isDeaf = false
+    for (const flight of this.#flights.oneWayBefore(sequence)) this.#deliverFlight(flight)
     const isNew = this.#flights.comeBack(sequence)
     this.#stopTicking()
     return isNew
@@ -210,8 +212,11 @@ export class RedisPublisher {
     }
   }
 
-  /** `first` is the offset of the first that is new, or `-`; of each repeat its index and first offset follow. */
-  #land(flights: readonly Flight[], [first, ...rest]: (string | number)[]): void {
+  /**
+   * The reply is the room's epoch and the offset of the first that is new, `-` without history; of each repeat its
+   * index and first offset follow.
+   */
+  #land(flights: readonly Flight[], [epoch, first, ...rest]: (string | number)[]): void {
     const repeats = new Map<number, string | number>()
     for (let i = 0; i < rest.length; i += 2) repeats.set(Number(rest[i]), rest[i + 1] as string | number)
     let offset = first === '-' ? undefined : Number(first)
@@ -227,7 +232,8 @@ export class RedisPublisher {
         })
         continue
       }
-      if (this.#options.client() === undefined) this.#deliverFlight(flight)
+      if (offset !== undefined) flight.position = { epoch: String(epoch), offset }
+      if (flight.isOneWay || this.#options.client() === undefined) this.#deliverFlight(flight)
       this.#flights.answer(flight, { scope: 'cluster', ...(offset !== undefined && { offset }) })
       if (offset !== undefined) offset++
     }
@@ -266,7 +272,7 @@ export class RedisPublisher {
   #deliverFlight(flight: Flight): void {
     if (flight.isDelivered) return
     this.#flights.markLocal(flight.sequence, this.#now)
-    this.#options.deliverLocally(flight.publication)
+    this.#options.deliverLocally(flight.publication, flight.position)
   }
 }
 

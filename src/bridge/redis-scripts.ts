@@ -33,7 +33,8 @@ export const LATE = 'ROOMCAST_LATE'
  * KEYS: messages, position, then the marks of idempotent publishes.
  * ARGV: channel, header, deadline (ms of this server's clock), size, ttl, position ttl, bytes, next epoch,
  * ttl of a mark, publish command; then of each message its head and the index of its mark in KEYS (0: no key).
- * Replies {offset of the first that is new, or '-'}, and of each repeat its index (from 0) and first offset.
+ * Replies {epoch, offset of the first that is new; '-' without history}, and of each repeat its index (from 0) and its
+ * first offset.
  */
 export const publishScript = script(
   `${serverId}
@@ -52,7 +53,8 @@ if keeps then
     begin(messages, position, epoch, ARGV[6])
   end
 end
-local reply, texts, repeats, added, marks = {keeps and offset + 1 or '-'}, {}, {}, {}, {}
+local first_new = keeps and offset + 1 or '-'
+local reply, texts, repeats, added, marks = {epoch, first_new}, {}, {}, {}, {}
 for i = 11, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i + 1])]
   local first = mark and (marks[mark] or redis.call('GET', mark))
@@ -91,7 +93,7 @@ if keeps then
 end
 for mark, first in pairs(marks) do redis.call('SET', mark, first, 'PX', ARGV[9]) end
 local known = #repeats > 0 and table.concat(repeats, ',') or '-'
-local header = table.concat({ARGV[2], epoch, reply[1], known}, ' ')
+local header = table.concat({ARGV[2], epoch, first_new, known}, ' ')
 redis.call(ARGV[10], ARGV[1], header .. '\\n' .. table.concat(texts))
 return reply
 `,

@@ -20,7 +20,7 @@ t.test('consignments keep the order of all publishes, one room each, and are bou
       const flights = new Flights()
       const begun = all.map(({ room, size }) => {
         const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
-        const flight = flights.begin(publication, undefined, 0, () => {})
+        const flight = flights.begin(publication, undefined, false, 0, () => {})
         outgoing.add(flight)
         return flight
       })
@@ -51,7 +51,7 @@ t.test('a run of one room goes together', async (t) => {
   const flights = new Flights()
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
     const publication = { room, head: '{', exclude: undefined, once: undefined }
-    outgoing.add(flights.begin(publication, undefined, 0, () => {}))
+    outgoing.add(flights.begin(publication, undefined, false, 0, () => {}))
   }
   t.strictSame(
     outgoing.take(() => true).map(({ room, flights }) => [room, flights.length]),

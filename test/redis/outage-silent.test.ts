@@ -1,6 +1,7 @@
 // Redis that says nothing, wholly or on one connection: B35, B37, B41, B55, B17 with a slow Redis, and the limiter.
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
+import { connect } from '../support/client.ts'
 import { quantile } from '../support/crowd.ts'
 import { textFrame } from '../support/frames.ts'
 import { bothDown, bothUp, HealthWatch, type Links, linksOf, saysLinks } from '../support/health-watch.ts'
@@ -64,6 +65,41 @@ t.test('B35 a half-open subscriber: its bytes vanish, and Redis ends it', { buff
   await watch.stop()
   watch.verify(t)
   await isTidy(t, redis, pair, { r: 2 })
+})
+
+t.test('what Redis took and does not bring back reaches members once, with its offset', async (t) => {
+  const redis = await redisFor(t)
+  const relay = await relayFor(t, redis.port)
+  const [, node] = await startPair(t, [redis.url, relay.url])
+  const [a, b] = [await connect(node, 'a'), await connect(node, 'b')]
+  const { epoch } = await a.join('r')
+  await b.join('r')
+  relay.freeze('subscribe')
+  t.match(await a.publish('r', 1), { scope: 'cluster', offset: 1 })
+  const c = await connect(node, 'c')
+  t.match(await c.request({ type: 'join', room: 'r', since: { epoch, offset: 0 } }), {
+    recovered: true,
+    missed: 1,
+  })
+  t.match(await b.next('message'), { content: 1, offset: 1 }, 'when it is overdue')
+  t.match(await a.publish('r', 2), { scope: 'cluster', offset: 2 })
+  t.match(await b.next('message'), { content: 2, offset: 2 }, 'and then as soon as Redis has taken it')
+  const got = (await c.fence()).map(({ content, offset }) => [content, offset])
+  t.strictSame(
+    got,
+    [
+      [1, 1],
+      [2, 2],
+    ],
+    'not again for who has it from the history',
+  )
+  t.match(await b.request({ type: 'join', room: 'r', since: { epoch, offset: 2 } }), {
+    recovered: true,
+    missed: 0,
+  })
+  t.strictSame(await b.fence(), [])
+  relay.heal()
+  await Promise.all([a, b, c].map((client) => client.close()))
 })
 
 t.test('B35 a half-open publisher: what others say still comes', { buffered: true }, async (t) => {
