@@ -2,23 +2,23 @@ import type { Flight } from './redis-flights.ts'
 import { PAYLOAD_BYTES, PAYLOAD_MESSAGES } from './redis-payload.ts'
 
 /** Publishes of one room, one after the other, that go to Redis together. */
-export interface Consignment {
+export interface PublishBatch {
   readonly room: string | undefined
   readonly flights: Flight[]
 }
 
 /**
- * Collects what is to go to Redis at the end of a turn. Only publishes that follow each other share a consignment:
+ * Collects what is to go to Redis at the end of a turn. Only publishes that follow each other share one:
  * so all of a node's messages reach Redis in the order of their publishing, whatever their rooms.
  */
 export class Outgoing {
-  #consignments: Consignment[] = []
-  /** Of the last consignment. */
+  #batches: PublishBatch[] = []
+  /** Of the last batch. */
   #bytes = 0
 
   add(flight: Flight): void {
     const { room } = flight.publication
-    const last = this.#consignments.at(-1)
+    const last = this.#batches.at(-1)
     if (
       last !== undefined &&
       last.room === room &&
@@ -29,17 +29,17 @@ export class Outgoing {
       this.#bytes += flight.head.length
       return
     }
-    this.#consignments.push({ room, flights: [flight] })
+    this.#batches.push({ room, flights: [flight] })
     this.#bytes = flight.head.length
   }
 
   /** Those flights that `still` are to go. */
-  take(still: (flight: Flight) => boolean): Consignment[] {
-    const consignments = this.#consignments.map(({ room, flights }) => ({
+  take(still: (flight: Flight) => boolean): PublishBatch[] {
+    const batches = this.#batches.map(({ room, flights }) => ({
       room,
       flights: flights.filter(still),
     }))
-    this.#consignments = []
-    return consignments.filter(({ flights }) => flights.length > 0)
+    this.#batches = []
+    return batches.filter(({ flights }) => flights.length > 0)
   }
 }

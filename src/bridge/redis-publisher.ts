@@ -12,7 +12,7 @@ import {
 import type { RedisClient } from './redis-client.ts'
 import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import { type Consignment, Outgoing } from './redis-outgoing.ts'
+import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
 import { payloadHeader } from './redis-payload.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
 
@@ -173,19 +173,19 @@ export class RedisPublisher {
   readonly #sendAll = (): void => {
     this.#isSending = false
     // What was given up meanwhile has reached this node's members, and its sender knows that it went no further.
-    const consignments = this.#outgoing.take(({ hasAnswer }) => !hasAnswer)
+    const batches = this.#outgoing.take(({ hasAnswer }) => !hasAnswer)
     const client = this.#options.client()
     if (client !== undefined) {
       client.inOneWrite(() => {
-        for (const consignment of consignments) void this.#send(client, consignment)
+        for (const batch of batches) void this.#send(client, batch)
       })
       return
     }
-    for (const { flights } of consignments) for (const flight of flights) this.#fall(flight)
+    for (const { flights } of batches) for (const flight of flights) this.#fall(flight)
     this.#stopTicking()
   }
 
-  async #send(client: RedisClient, { room, flights }: Consignment): Promise<void> {
+  async #send(client: RedisClient, { room, flights }: PublishBatch): Promise<void> {
     const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
     // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
     const channel = keys.channel(room)

@@ -13,7 +13,7 @@ const publishes = fc.array(
   { maxLength: 300 },
 )
 
-t.test('consignments keep the order of all publishes, one room each, and are bounded', async (t) => {
+t.test('batches keep the order of all publishes, one room each, and are bounded', async (t) => {
   fc.assert(
     fc.property(publishes, (all) => {
       const outgoing = new Outgoing()
@@ -25,12 +25,12 @@ t.test('consignments keep the order of all publishes, one room each, and are bou
         return flight
       })
       const going = new Set(begun.filter((_, index) => all[index]?.goes))
-      const consignments = outgoing.take((flight) => going.has(flight))
+      const batches = outgoing.take((flight) => going.has(flight))
       t.strictSame(
-        consignments.flatMap(({ flights }) => flights.map(({ sequence }) => sequence)),
+        batches.flatMap(({ flights }) => flights.map(({ sequence }) => sequence)),
         [...going].map(({ sequence }) => sequence),
       )
-      for (const { room, flights } of consignments) {
+      for (const { room, flights } of batches) {
         t.ok(flights.length > 0 && flights.length <= PAYLOAD_MESSAGES)
         t.ok(flights.every(({ publication }) => publication.room === room))
         const allButLast = flights.slice(0, -1).reduce((bytes, { head }) => bytes + head.length, 0)
