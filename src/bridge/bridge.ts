@@ -27,6 +27,8 @@ export interface Delivery {
   exclude: string | undefined
   /** Where the room keeps history: the message's place in it. */
   position: Position | undefined
+  /** Whether earlier messages may still come: the bridge could not wait for its turn. The text then has no offset. */
+  isEarly?: boolean
 }
 
 /** Part of a room's history. */

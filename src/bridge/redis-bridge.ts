@@ -191,7 +191,7 @@ export class RedisBridge implements Bridge {
   }
 
   #deliverLocally({ room, head, exclude }: Publication, position: Position | undefined): void {
-    this.#host?.deliver(room, [{ text: messageText(head, position?.offset), exclude, position }])
+    this.#host?.deliver(room, [{ text: messageText(head, undefined), exclude, position, isEarly: true }])
   }
 
   #receive(channel: string, bytes: Buffer): void {
@@ -209,6 +209,7 @@ export class RedisBridge implements Bridge {
       node === this.#host?.node
         ? messages.filter(({ sequence }) => this.#publisher.comeBack(sequence))
         : messages
+    if (fresh.length === 0) return
     const room = this.#rooms.get(channel)
     if (room !== undefined || channel === this.#keys.channel(undefined)) this.#host?.deliver(room, fresh)
   }

@@ -50,8 +50,11 @@ export class RedisClient {
   inOneWrite(send: () => void): void {
     const streams = this.#masters.map(({ stream }) => stream)
     for (const stream of streams) stream?.cork()
-    send()
-    for (const stream of streams) stream?.uncork()
+    try {
+      send()
+    } finally {
+      for (const stream of streams) stream?.uncork()
+    }
   }
 
   run(script: Script, keys: string[], args: (string | number | Buffer)[]): Promise<unknown> {

@@ -7,9 +7,10 @@ export interface Flight extends OutgoingMessage {
   readonly publication: Publication
   /** The mark of an idempotent publish. */
   readonly mark: string | undefined
-  readonly sentAtMs: number
+  /** By the steady clock; undefined while it waits for the turn's end. */
+  sentAtMs: number | undefined
   readonly resolve: (published: Published) => void
-  /** Whether it cannot come back, so that this node's members get it when Redis has answered. */
+  /** Whether it is not expected to come back, so that this node's members get it when Redis has answered. */
   readonly isOneWay: boolean
   /** Whether Redis has answered, and the place in the room's history that it gave. */
   hasAnswer: boolean
@@ -33,22 +34,25 @@ export class Flights {
   readonly #local = new Map<number, number>()
   #sequence = 0
   #bytes = 0
-  /** How many this node's members have not got, and those that are one way among them. */
+  /** How many this node's members have not got. */
   #undelivered = 0
-  #oneWay = 0
+  /** Those of them that are one way, by room, in order. */
+  readonly #oneWay = new Map<string | undefined, Set<Flight>>()
+  readonly #onEmpty: () => void
+
+  /** `onEmpty` is called whenever the last flight is done with. */
+  constructor(onEmpty: () => void) {
+    this.#onEmpty = onEmpty
+  }
 
   /** Bytes on their way. */
   get bytes(): number {
     return this.#bytes
   }
 
-  get isEmpty(): boolean {
-    return this.#flights.size === 0
-  }
-
-  /** The first that waits for an answer. */
-  get oldest(): Flight | undefined {
-    for (const flight of this.#flights.values()) if (!flight.hasAnswer) return flight
+  /** When the first that waits for an answer was sent. */
+  get waitingSinceMs(): number | undefined {
+    for (const { hasAnswer, sentAtMs } of this.#flights.values()) if (!hasAnswer) return sentAtMs
     return undefined
   }
 
@@ -56,19 +60,18 @@ export class Flights {
     publication: Publication,
     mark: string | undefined,
     isOneWay: boolean,
-    sentAtMs: number,
     resolve: (published: Published) => void,
   ): Flight {
     const sequence = ++this.#sequence
     const head = Buffer.from(publication.head)
-    const flight = {
+    const flight: Flight = {
       sequence,
       exclude: publication.exclude,
       head,
       publication,
       mark,
       isOneWay,
-      sentAtMs,
+      sentAtMs: undefined,
       resolve,
       hasAnswer: false,
       position: undefined,
@@ -78,7 +81,11 @@ export class Flights {
     this.#flights.set(sequence, flight)
     this.#bytes += head.length
     this.#undelivered++
-    if (isOneWay) this.#oneWay++
+    if (isOneWay) {
+      const others = this.#oneWay.get(publication.room)
+      if (others === undefined) this.#oneWay.set(publication.room, new Set([flight]))
+      else others.add(flight)
+    }
     return flight
   }
 
@@ -114,14 +121,11 @@ export class Flights {
     return [...this.#flights.values()].filter(({ isDelivered }) => !isDelivered)
   }
 
-  /** Those of its room that were begun before this one, cannot come back and are not delivered. */
+  /** Those of its room that were begun before this one, are not expected back, and are not delivered. */
   oneWayBefore(sequence: number): Flight[] {
     const flight = this.#flights.get(sequence)
-    if (this.#oneWay === 0 || flight === undefined) return []
-    const { room } = flight.publication
-    return this.undelivered().filter(
-      (other) => other.isOneWay && other.sequence < sequence && other.publication.room === room,
-    )
+    const others = flight && this.#oneWay.get(flight.publication.room)
+    return others === undefined ? [] : [...others].filter((other) => other.sequence < sequence)
   }
 
   /** Counts a tick, and returns those that Redis has answered and not brought back for more than `ticks`. */
@@ -145,12 +149,15 @@ export class Flights {
   #deliver(flight: Flight): void {
     flight.isDelivered = true
     this.#undelivered--
-    if (flight.isOneWay) this.#oneWay--
+    const { room } = flight.publication
+    const others = this.#oneWay.get(room)
+    if (others?.delete(flight) && others.size === 0) this.#oneWay.delete(room)
     this.#endIfDone(flight)
   }
 
   #endIfDone(flight: Flight): void {
-    if (flight.hasAnswer && flight.isDelivered && this.#flights.delete(flight.sequence))
-      this.#bytes -= flight.head.length
+    if (!flight.hasAnswer || !flight.isDelivered || !this.#flights.delete(flight.sequence)) return
+    this.#bytes -= flight.head.length
+    if (this.#flights.size === 0) this.#onEmpty()
   }
 }

@@ -9,6 +9,8 @@ export const PAYLOAD_MESSAGES = 64
 export const PAYLOAD_BYTES = 256 * 1024
 /** A header is never longer: a few words, and of each message three numbers or ids of some dozen characters. */
 const HEADER_MAX_BYTES = 256 + PAYLOAD_MESSAGES * 64
+/** A message in the header: sequence, exclude, bytes of its head. */
+const ENTRY = /^(\d+):([^:]+):(\d+)$/
 /** What a bridge may add to an inbound message: the envelope round its content. */
 export const ENVELOPE_MAX_BYTES = 4096
 
@@ -59,34 +61,38 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (words.length !== 7 || version !== VERSION || node === undefined || list === undefined) return undefined
   const position = readPosition(first, epoch)
   if (position === null) return undefined
+  const entries = list.split(',')
   const skipped = new Set(repeats === '-' ? [] : repeats?.split(','))
   const heads: Buffer[] = []
   const messages: IncomingMessage[] = []
   let at = end + 1
   let offset = position?.offset
-  for (const [index, entry] of list.split(',').entries()) {
-    const [sequence, exclude, headBytes] = entry.split(':')
+  let repeated = 0
+  for (const [index, entry] of entries.entries()) {
+    const [, sequence, exclude, headBytes] = ENTRY.exec(entry) ?? []
+    if (headBytes === undefined) return undefined
     const isRepeat = skipped.has(String(index))
     const tail = isRepeat || offset === undefined ? '}' : `,"offset":${offset}}`
     const headEnd = at + Number(headBytes)
     const textEnd = headEnd + tail.length
-    // Also true of anything that is no number.
-    if (!(textEnd - at <= maxTextBytes) || bytes.toString('latin1', headEnd, textEnd) !== tail)
-      return undefined
+    if (bytes.toString('latin1', headEnd, textEnd) !== tail) return undefined
     heads.push(bytes.subarray(at, headEnd))
-    if (!isRepeat) {
-      messages.push({
-        sequence: Number(sequence),
-        exclude: exclude === '-' ? undefined : exclude,
-        position: position && offset !== undefined ? { epoch: position.epoch, offset } : undefined,
-        text: bytes.subarray(at, textEnd),
-      })
+    if (isRepeat) repeated++
+    else {
+      // One that is larger than this node allows takes no others with it.
+      if (textEnd - at <= maxTextBytes)
+        messages.push({
+          sequence: Number(sequence),
+          exclude: exclude === '-' ? undefined : exclude,
+          position: position && offset !== undefined ? { epoch: position.epoch, offset } : undefined,
+          text: bytes.subarray(at, textEnd),
+        })
       if (offset !== undefined) offset++
     }
     at = textEnd
   }
-  if (at !== bytes.length || messages.length + skipped.size !== heads.length) return undefined
-  if (checksum !== checksumOf(`${version} ${node} ${list}`, heads)) return undefined
+  if (at !== bytes.length || repeated !== skipped.size || entries.length > PAYLOAD_MESSAGES) return undefined
+  if (checksum !== checksumOf(`${version} ${node} ${list}`, heads) || messages.length === 0) return undefined
   return { node, messages }
 }
 

@@ -50,7 +50,7 @@ export interface RedisPublisherOptions extends HistoryLimits {
 /** The publishing half of the Redis bridge: every message reaches this node's members once, whatever Redis does. */
 export class RedisPublisher {
   readonly #options: RedisPublisherOptions
-  readonly #flights = new Flights()
+  readonly #flights = new Flights(() => this.#stopTicking())
   readonly #outgoing = new Outgoing()
   /** Idempotent publishes that reached this node's members only, by their mark, with the time; oldest first. */
   readonly #localMarks = new Map<string, number>()
@@ -87,7 +87,7 @@ export class RedisPublisher {
     }
     return new Promise((resolve) => {
       const isOneWay = this.#isDeaf || !this.#options.comesBack(room)
-      const flight = this.#flights.begin(publication, mark, isOneWay, this.#now, resolve)
+      const flight = this.#flights.begin(publication, mark, isOneWay, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
       this.#outgoing.add(flight)
@@ -102,9 +102,7 @@ export class RedisPublisher {
   comeBack(sequence: number): boolean {
     this.#isDeaf = false
     for (const flight of this.#flights.oneWayBefore(sequence)) this.#deliverFlight(flight)
-    const isNew = this.#flights.comeBack(sequence)
-    this.#stopTicking()
-    return isNew
+    return this.#flights.comeBack(sequence)
   }
 
   /** Nothing comes back any more: this node's members get what is on its way now, in order. */
@@ -117,7 +115,6 @@ export class RedisPublisher {
   giveUpFlights(): void {
     this.deliverFlights()
     for (const flight of this.#flights.unanswered()) this.#giveUp(flight)
-    this.#stopTicking()
   }
 
   /** Redis has answered something; `clockOffsetMs` is its clock minus ours, when the answer told. */
@@ -147,16 +144,15 @@ export class RedisPublisher {
       this.#deliverThrough(Infinity)
       this.#isDeaf = true
     }
-    const oldest = this.#flights.oldest
-    if (oldest === undefined || this.#isStalled) return
-    if (this.#now - Math.max(oldest.sentAtMs, this.#answeredAtMs) < STALL_MS) return
+    const sinceMs = this.#flights.waitingSinceMs
+    if (sinceMs === undefined || this.#isStalled) return
+    if (this.#now - Math.max(sinceMs, this.#answeredAtMs) < STALL_MS) return
     this.#isStalled = true
     this.#options.log.warn({}, 'redis does not answer')
     this.giveUpFlights()
   }
 
   #stopTicking(): void {
-    if (!this.#flights.isEmpty) return
     clearInterval(this.#ticker)
     this.#ticker = undefined
   }
@@ -175,17 +171,26 @@ export class RedisPublisher {
     // What was given up meanwhile has reached this node's members, and its sender knows that it went no further.
     const batches = this.#outgoing.take(({ hasAnswer }) => !hasAnswer)
     const client = this.#options.client()
-    if (client !== undefined) {
-      client.inOneWrite(() => {
-        for (const batch of batches) void this.#send(client, batch)
-      })
+    if (client === undefined) {
+      for (const { flights } of batches) for (const flight of flights) this.#fall(flight)
       return
     }
-    for (const { flights } of batches) for (const flight of flights) this.#fall(flight)
-    this.#stopTicking()
+    client.inOneWrite(() => {
+      for (const batch of batches) void this.#send(client, batch)
+    })
   }
 
-  async #send(client: RedisClient, { room, flights }: PublishBatch): Promise<void> {
+  async #send(client: RedisClient, batch: PublishBatch): Promise<void> {
+    try {
+      const reply = (await this.#run(client, batch)) as (string | number)[]
+      this.answered()
+      this.#land(batch.flights, reply)
+    } catch (error) {
+      this.#fail(batch.flights, error as Error)
+    }
+  }
+
+  #run(client: RedisClient, { room, flights }: PublishBatch): Promise<unknown> {
     const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
     // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
     const channel = keys.channel(room)
@@ -203,13 +208,8 @@ export class RedisPublisher {
       client.publishCommand,
     ]
     const messages = flights.flatMap(({ head, mark }) => [head, mark === undefined ? 0 : keyNames.push(mark)])
-    try {
-      const reply = (await client.run(publishScript, keyNames, [...args, ...messages])) as (string | number)[]
-      this.answered()
-      this.#land(flights, reply)
-    } catch (error) {
-      this.#fail(flights, error as Error)
-    }
+    for (const flight of flights) flight.sentAtMs = this.#now
+    return client.run(publishScript, keyNames, [...args, ...messages])
   }
 
   /**
@@ -237,12 +237,10 @@ export class RedisPublisher {
       this.#flights.answer(flight, { scope: 'cluster', ...(offset !== undefined && { offset }) })
       if (offset !== undefined) offset++
     }
-    this.#stopTicking()
   }
 
   #fail(flights: readonly Flight[], error: Error): void {
     for (const flight of flights) this.#fall(flight)
-    this.#stopTicking()
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
     if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
       this.#options.onRefused(error.message)

@@ -29,11 +29,11 @@ end
 export const LATE = 'ROOMCAST_LATE'
 
 /**
- * Takes messages of one room, in order: dedupe by key, offsets, history and publish in one step.
+ * Takes messages of one room, or to everybody, in order: dedupe by key, offsets, history and publish in one step.
  * KEYS: messages, position, then the marks of idempotent publishes.
  * ARGV: channel, header, deadline (ms of this server's clock), size, ttl, position ttl, bytes, next epoch,
  * ttl of a mark, publish command; then of each message its head and the index of its mark in KEYS (0: no key).
- * Replies {epoch, offset of the first that is new; '-' without history}, and of each repeat its index (from 0) and its
+ * Replies {epoch, offset of the first that is new; '-' without either}, and of each repeat its index (from 0) and its
  * first offset.
  */
 export const publishScript = script(
@@ -41,7 +41,15 @@ export const publishScript = script(
 local messages, position = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then return redis.error_reply('${LATE} too late') end
-local keeps = ARGV[4] ~= '0'
+local is_new = false
+for i = 12, #ARGV, 2 do
+  local mark = KEYS[tonumber(ARGV[i])]
+  if not mark or not redis.call('GET', mark) then
+    is_new = true
+    break
+  end
+end
+local keeps = is_new and ARGV[4] ~= '0'
 local epoch, offset, bytes = '-', 0, 0
 if keeps then
   local known = redis.call('HMGET', position, 'epoch', 'server', 'offset', 'bytes')
@@ -58,7 +66,7 @@ local reply, texts, repeats, added, marks = {epoch, first_new}, {}, {}, {}, {}
 for i = 11, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i + 1])]
   local first = mark and (marks[mark] or redis.call('GET', mark))
-  local tail = '}'
+  local text = ARGV[i] .. '}'
   if first then
     repeats[#repeats + 1] = (i - 11) / 2
     reply[#reply + 1] = (i - 11) / 2
@@ -66,15 +74,15 @@ for i = 11, #ARGV, 2 do
   else
     if keeps then
       offset = offset + 1
-      tail = ',"offset":' .. offset .. '}'
-      added[#added + 1] = ARGV[i] .. tail
-      bytes = bytes + #added[#added]
+      text = ARGV[i] .. ',"offset":' .. offset .. '}'
+      added[#added + 1] = text
+      bytes = bytes + #text
     end
     if mark then marks[mark] = keeps and tostring(offset) or '-' end
   end
-  texts[#texts + 1] = ARGV[i] .. tail
+  texts[#texts + 1] = text
 end
-if #repeats == #texts then return reply end
+if not is_new then return reply end
 if keeps then
   local length = redis.call('RPUSH', messages, unpack(added))
   if length == #added then

@@ -1,16 +1,13 @@
 import type { Delivery } from '../bridge/bridge.ts'
-import type { Position } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
 import { textFrame } from './frame.ts'
-import type { Join, Joins } from './joins.ts'
+import type { Join, Joins, Live } from './joins.ts'
 import type { Room, Rooms } from './rooms.ts'
 
 /** A message with what all members share of it. */
-interface Prepared {
-  frame: Buffer
+interface Prepared extends Live {
   excluded: Client | undefined
-  position: Position | undefined
 }
 
 const none: ReadonlyMap<Client, Join> = new Map()
@@ -38,35 +35,36 @@ export class Deliverer {
     const room = this.#rooms.get(name)
     if (room === undefined && this.#joins.in(name) === undefined) return
     const prepared = this.#prepare(deliveries)
-    if (room !== undefined) for (const { position } of prepared) this.#note(room, position)
+    if (room !== undefined) for (const one of prepared) this.#note(room, one)
     if (this.#joins.in(name) !== undefined) for (const one of prepared) this.#deliverAmidJoins(name, one)
     else if (room !== undefined) sendToAll(room.members, prepared, name)
   }
 
   #prepare(deliveries: readonly Delivery[]): Prepared[] {
-    return deliveries.map(({ text, exclude, position }) => ({
+    return deliveries.map(({ text, exclude, position, isEarly = false }) => ({
       frame: textFrame(text),
       excluded: exclude === undefined ? undefined : this.#clients.get(exclude),
       position,
+      isEarly,
     }))
   }
 
   /** The same with some members who wait for the answer to their join, or to whom this message may be old. */
   #deliverAmidJoins(name: string, one: Prepared): void {
-    const { frame, excluded, position } = one
+    const { frame, excluded } = one
     const joins = this.#joins.in(name) ?? none
     for (const member of this.#rooms.members(name)) {
       if (member !== excluded && !joins.has(member)) member.send(frame, name)
     }
     for (const [client, join] of joins) {
-      if (join.admits(frame, excluded, position) && client !== excluded) client.send(frame, name)
+      if (join.admits(one, excluded) && client !== excluded) client.send(frame, name)
       if (join.isOver) this.#joins.end(client, name)
     }
   }
 
   /** Keeps the room's newest position, and counts what never came: an outage's messages of other nodes. */
-  #note(room: Room, position: Position | undefined): void {
-    if (position === undefined) return
+  #note(room: Room, { position, isEarly }: Prepared): void {
+    if (position === undefined || isEarly) return
     const { delivered } = room
     if (delivered?.epoch === position.epoch && position.offset > delivered.offset + 1) {
       this.#counters.missed += position.offset - delivered.offset - 1

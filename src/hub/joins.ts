@@ -10,11 +10,17 @@ export interface JoinResult {
   missed: number
 }
 
-/** A message that waits for a join to be answered. */
-interface Held {
+/** A message that comes to a room; `isEarly` when messages before it may still come. */
+export interface Live {
   frame: Buffer
-  exclude: Client | undefined
   position: Position | undefined
+  isEarly: boolean
+}
+
+/** One that waits for a join to be answered. */
+interface Held {
+  live: Live
+  exclude: Client | undefined
 }
 
 /**
@@ -44,14 +50,14 @@ export class Join {
   }
 
   /** Takes a live message; returns whether the client should have it now. */
-  admits(frame: Buffer, exclude: Client | undefined, position: Position | undefined): boolean {
+  admits(live: Live, exclude: Client | undefined): boolean {
     if (this.#held !== undefined) {
-      this.#heldBytes += frame.length
-      if (!this.isOverfull) this.#held.push({ frame, exclude, position })
+      this.#heldBytes += live.frame.length
+      if (!this.isOverfull) this.#held.push({ live, exclude })
       return false
     }
-    const isLate = this.#isReplayed(position)
-    if (!isLate) this.#through = undefined
+    const isLate = this.#isReplayed(live)
+    if (!isLate && !live.isEarly) this.#through = undefined
     return !isLate
   }
 
@@ -63,16 +69,14 @@ export class Join {
     this.#through = through
     const held = this.#held ?? []
     this.#held = undefined
-    const frames = held.filter(
-      ({ exclude, position }) => exclude !== this.client && !this.#isReplayed(position),
-    )
+    const due = held.filter(({ exclude, live }) => exclude !== this.client && !this.#isReplayed(live))
     const hasSeenAll =
       delivered?.epoch === through?.epoch && (delivered?.offset ?? 0) >= (through?.offset ?? 0)
-    if (hasSeenAll || frames.length > 0) this.#through = undefined
-    return frames.map(({ frame }) => frame)
+    if (hasSeenAll || due.some(({ live }) => !live.isEarly)) this.#through = undefined
+    return due.map(({ live }) => live.frame)
   }
 
-  #isReplayed(position: Position | undefined): boolean {
+  #isReplayed({ position }: Live): boolean {
     const through = this.#through
     return through !== undefined && position?.epoch === through.epoch && position.offset <= through.offset
   }

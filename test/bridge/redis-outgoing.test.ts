@@ -17,10 +17,10 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
   fc.assert(
     fc.property(publishes, (all) => {
       const outgoing = new Outgoing()
-      const flights = new Flights()
+      const flights = new Flights(() => {})
       const begun = all.map(({ room, size }) => {
         const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
-        const flight = flights.begin(publication, undefined, false, 0, () => {})
+        const flight = flights.begin(publication, undefined, false, () => {})
         outgoing.add(flight)
         return flight
       })
@@ -48,10 +48,10 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
 
 t.test('a run of one room goes together', async (t) => {
   const outgoing = new Outgoing()
-  const flights = new Flights()
+  const flights = new Flights(() => {})
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
     const publication = { room, head: '{', exclude: undefined, once: undefined }
-    outgoing.add(flights.begin(publication, undefined, false, 0, () => {}))
+    outgoing.add(flights.begin(publication, undefined, false, () => {}))
   }
   t.strictSame(
     outgoing.take(() => true).map(({ room, flights }) => [room, flights.length]),

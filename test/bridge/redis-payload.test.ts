@@ -1,6 +1,12 @@
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { type OutgoingMessage, payloadHeader, readPayload } from '../../src/bridge/redis-payload.ts'
+import {
+  type OutgoingMessage,
+  PAYLOAD_MESSAGES,
+  payloadHeader,
+  readPayload,
+} from '../../src/bridge/redis-payload.ts'
 
 const message: fc.Arbitrary<OutgoingMessage> = fc.record({
   sequence: fc.nat(),
@@ -33,6 +39,7 @@ t.test('what a node sends is what a node reads, without the repeats', async (t) 
       const repeats = messages.flatMap((_, index) => (coin.next().value ? [index] : []))
       const read = readPayload(payload(from, messages, first, repeats), 10_000)
       const fresh = messages.filter((_, index) => !repeats.includes(index))
+      fc.pre(fresh.length > 0)
       t.equal(read?.node, from)
       t.strictSame(
         read?.messages.map(({ text, ...rest }) => ({ ...rest, text: String(text) })),
@@ -70,22 +77,47 @@ t.test('a payload that was cut or has more behind it is not read', async (t) => 
   )
 })
 
-t.test('no bytes at all make it throw', async () => {
-  const words = fc.oneof(
-    fc.constantFrom('2', 'node', '-', '1', ':', '1:-:5', '1:-:-5', '1:-:1e9', ',', '\n', '}', '-1', ' '),
-    fc.string(),
+t.test('no header of the right form makes it throw, or read what the payload does not have', async () => {
+  const number = fc.oneof(
+    fc.nat(40).map(String),
+    fc.constantFrom('', '-5', '1e3', '0x10', '9'.repeat(16), 'NaN'),
   )
+  const entry = fc
+    .tuple(number, fc.constantFrom('-', 'client', '', ':'), number)
+    .map((parts) => parts.join(':'))
+  const list = fc.array(entry, { minLength: 1, maxLength: 70 }).map((entries) => entries.join(','))
+  const given = fc.constantFrom('- - -', 'e 1 -', 'e 1 0', '- - 0,1', 'e - -', 'e 1 x', '- - ')
   fc.assert(
-    fc.property(fc.array(words, { maxLength: 20 }), (parts) => {
-      readPayload(Buffer.from(parts.join(' ')), 10_000)
-      readPayload(Buffer.from(`2 ${parts.join('')}\n`), 10_000)
-    }),
-    { numRuns: 2000 },
+    fc.property(
+      list,
+      given,
+      fc.string({ unit: fc.constantFrom('{', '}', ',', 'a'), maxLength: 60 }),
+      (words, rest, body) => {
+        const checksum = crc32(body.slice(0, -1), crc32(`2 n ${words}`)).toString(36)
+        const bytes = Buffer.from(`2 n ${words} ${checksum} ${rest}\n${body}`)
+        const read = readPayload(bytes, 10_000)
+        const length = read?.messages.reduce((sum, { text }) => sum + text.length, 0) ?? 0
+        return length <= body.length
+      },
+    ),
+    { numRuns: 3000 },
   )
+})
+
+t.test('one message too many is one payload too many', async (t) => {
+  const one: OutgoingMessage = { sequence: 1, exclude: undefined, head: Buffer.from('{') }
+  t.ok(readPayload(payload('n', Array(PAYLOAD_MESSAGES).fill(one), 1), 100))
+  t.equal(readPayload(payload('n', Array(PAYLOAD_MESSAGES + 1).fill(one), 1), 100), undefined)
 })
 
 t.test('a text beyond the limit is not read, however well sealed', async (t) => {
   const large: OutgoingMessage = { sequence: 1, exclude: undefined, head: Buffer.alloc(1000, 'x') }
   t.ok(readPayload(payload('n', [large], undefined), 1001))
   t.equal(readPayload(payload('n', [large], undefined), 1000), undefined)
+  const small = { ...large, sequence: 2, head: Buffer.from('{') }
+  t.match(
+    readPayload(payload('n', [large, small], 7), 1000)?.messages,
+    [{ sequence: 2, position: { offset: 8 } }],
+    'and takes no others with it',
+  )
 })

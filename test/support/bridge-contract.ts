@@ -51,6 +51,78 @@ export class TestNode implements BridgeHost {
   }
 }
 
+/** Publishes to three rooms and to everybody, the fourth; a few large ones, a few with a key. */
+const turnOfPublishes = fc.array(
+  fc.record({
+    place: fc.integer({ min: 0, max: 3 }),
+    // Now and then more than one payload takes.
+    size: fc.oneof({ weight: 20, arbitrary: fc.nat(2000) }, fc.constant(150_000)),
+    key: fc.option(fc.integer({ min: 0, max: 20 }), { nil: undefined }),
+  }),
+  { minLength: 1, maxLength: 200 },
+)
+
+/** Publishes it all at once, and compares acks, deliveries on both nodes and history with what should be. */
+async function publishedInOneTurn(
+  t: Test,
+  nodes: readonly [TestNode, TestNode],
+  historySize: number,
+  steps: { place: number; size: number; key: number | undefined }[],
+): Promise<void> {
+  const salt = randomUUID()
+  const rooms = [`${salt} 0`, `${salt} 1`, `${salt} 2`, undefined]
+  for (const node of nodes)
+    for (const room of rooms) if (room !== undefined) await node.bridge.subscribe(room)
+  const due = new Map<string | undefined, { n: number; offset: number | undefined }[]>()
+  for (const room of rooms) due.set(room, [])
+  const firsts = new Map<string, object>()
+  const acks = steps.map(({ place, key }, n) => {
+    const original = key === undefined ? undefined : firsts.get(`${place} ${key}`)
+    if (original !== undefined) return { ...original, duplicate: true }
+    const others = due.get(rooms[place]) ?? []
+    const offset = historySize === 0 || rooms[place] === undefined ? undefined : others.length + 1
+    others.push({ n, offset })
+    const ack = { scope: 'cluster', ...(offset !== undefined && { offset }) }
+    if (key !== undefined) firsts.set(`${place} ${key}`, ack)
+    return ack
+  })
+  const published = await Promise.all(
+    steps.map(({ place, size, key }, n) =>
+      nodes[0].publish(rooms[place], [n, 'x'.repeat(size), salt], {
+        once: key === undefined ? undefined : { user: salt, key: `${key}` },
+      }),
+    ),
+  )
+  t.strictSame(published, acks)
+  for (const room of rooms) {
+    const wanted = due.get(room) ?? []
+    for (const node of nodes) {
+      const got = () =>
+        node.delivered
+          .filter((one) => one.room === room)
+          .map(({ text, position }) => ({
+            content: JSON.parse(String(text)).content,
+            offset: position?.offset,
+          }))
+          .filter(({ content }) => content[2] === salt)
+          .map(({ content, offset }) => ({ n: content[0], offset }))
+      await pollUntil(`${wanted.length} in ${room}`, () => got().length >= wanted.length || undefined)
+      t.strictSame(got(), wanted)
+    }
+    if (room === undefined) continue
+    const { messages } = await nodes[1].bridge.replay(room, { since: undefined, limit: 1000 })
+    t.strictSame(
+      messages.map((text) => JSON.parse(String(text)).content[0]),
+      historySize === 0 ? [] : wanted.map(({ n }) => n).slice(-historySize),
+      'and the history is the same',
+    )
+  }
+  for (const node of nodes) {
+    node.delivered.length = 0
+    for (const room of rooms) if (room !== undefined) node.bridge.unsubscribe(room)
+  }
+}
+
 export interface ContractOptions {
   /** Makes the nodes' bridges, all of one cluster; a memory bridge has one node only. */
   nodes: number
@@ -296,65 +368,20 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
     })
   })
 
-  t.test(`${name}: what is published in one turn is as if it had come one by one`, async (t) => {
-    const { first, last } = await setUp(t, { historySize: 1000, historyMaxBytes: 10_000_000 })
-    const step = fc.record({
-      room: fc.integer({ min: 0, max: 2 }),
-      // Now and then more than one payload takes.
-      size: fc.oneof({ weight: 20, arbitrary: fc.nat(2000) }, fc.constant(150_000)),
-      key: fc.option(fc.integer({ min: 0, max: 20 }), { nil: undefined }),
-    })
-    let turns = 0
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 200 }), async (steps) => {
-        const salt = `turn ${name} ${randomUUID()} ${turns++}`
-        const rooms = [0, 1, 2].map((n) => `${salt} ${n}`)
-        for (const node of [first, last]) for (const room of rooms) await node.bridge.subscribe(room)
-        const offsets = new Map<string, number>()
-        const firsts = new Map<string, number>()
-        const contents = new Map<string, unknown[]>(rooms.map((room) => [room, []]))
-        const expected = steps.map(({ room: at, key }, n) => {
-          const room = rooms[at] as string
-          const original = key === undefined ? undefined : firsts.get(`${room} ${key}`)
-          if (original !== undefined) return { scope: 'cluster', offset: original, duplicate: true }
-          const offset = (offsets.get(room) ?? 0) + 1
-          offsets.set(room, offset)
-          contents.get(room)?.push(n)
-          if (key !== undefined) firsts.set(`${room} ${key}`, offset)
-          return { scope: 'cluster', offset }
-        })
-        const published = await Promise.all(
-          steps.map(({ room, size, key }, n) =>
-            first.publish(rooms[room], [n, 'x'.repeat(size)], {
-              once: key === undefined ? undefined : { user: 'u', key: `${key}` },
-            }),
+  for (const historySize of [1000, 5, 0]) {
+    t.test(
+      `${name}: one turn's publishes are as if one by one, with a history of ${historySize}`,
+      async (t) => {
+        const { first, last } = await setUp(t, { historySize, historyMaxBytes: 10_000_000 })
+        await fc.assert(
+          fc.asyncProperty(turnOfPublishes, (steps) =>
+            publishedInOneTurn(t, [first, last], historySize, steps),
           ),
+          { numRuns: 8 },
         )
-        t.strictSame(published, expected)
-        for (const room of rooms) {
-          const numbers = (texts: (string | Buffer)[]) =>
-            texts.map((text) => JSON.parse(String(text)).content[0])
-          const wanted = contents.get(room) ?? []
-          for (const node of [first, last]) {
-            const got = () => node.delivered.filter((one) => one.room === room)
-            await pollUntil(`${wanted.length} in ${room}`, () => got().length >= wanted.length || undefined)
-            t.strictSame(numbers(got().map(({ text }) => text)), wanted)
-            t.strictSame(
-              got().map(({ position }) => position?.offset),
-              wanted.map((_, index) => index + 1),
-            )
-          }
-          const { messages } = await last.bridge.replay(room, { since: undefined, limit: 1000 })
-          t.strictSame(numbers(messages), wanted, 'and the history is the same')
-        }
-        for (const node of [first, last]) {
-          node.delivered.length = 0
-          for (const room of rooms) node.bridge.unsubscribe(room)
-        }
-      }),
-      { numRuns: 15 },
+      },
     )
-  })
+  }
 
   t.test(`${name}: joining as others leave never ends deaf`, async (t) => {
     const { first, last, room } = await setUp(t)

@@ -24,6 +24,8 @@ export class LossyRoom {
   #position: Position | undefined
   /** Behind the newest message that the member has, or was told that it lost; live ones may be lost in silence. */
   #known = 0
+  /** What came without an offset: the bridge did not bring it, and a recovery may bring it again. */
+  readonly #unplaced = new Set<unknown>()
   #turn = 0
 
   static async open(nodes: readonly Server[], index: number): Promise<LossyRoom> {
@@ -68,7 +70,8 @@ export class LossyRoom {
   #see({ type, offset, content }: Envelope): void {
     if (type !== 'message') return
     this.#known = Math.max(this.#known, Number(content) + 1)
-    if (this.#position !== undefined && offset !== undefined) this.#position.offset = Number(offset)
+    if (offset === undefined) this.#unplaced.add(content)
+    else if (this.#position !== undefined) this.#position.offset = Number(offset)
   }
 
   async #rejoin(isWhole: boolean): Promise<void> {
@@ -87,7 +90,11 @@ export class LossyRoom {
       const isWholeRun = missed.every(({ n, scope }) => scope !== 'cluster' || got.includes(n))
       // What was acked `node` may have reached Redis all the same, and then comes a second time, or late.
       const due = got.filter(
-        (n) => !(Number(n) < this.#known && this.#published[Number(n)]?.scope === 'node'),
+        (n) =>
+          !(
+            Number(n) < this.#known &&
+            (this.#unplaced.has(n) || this.#published[Number(n)]?.scope === 'node')
+          ),
       )
       if (!isWholeRun || JSON.stringify(due) !== JSON.stringify(numbers))
         throw new Error(
