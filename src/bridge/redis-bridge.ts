@@ -148,7 +148,8 @@ export class RedisBridge implements Bridge {
   async replay(room: string, { since, limit }: ReplayRequest): Promise<Replay> {
     const { client } = this.#publisherLink
     const { historySize, historyTtlMs, timeoutMs } = this.#options
-    if (client === undefined || historySize === 0) return noReplay
+    // In a stall the link may still count as up; a join must not find that out for itself, by waiting.
+    if (client === undefined || this.#publisher.isStalled || historySize === 0) return noReplay
     const keys = [this.#keys.messages(room), this.#keys.position(room)]
     const ttlMs = historyTtlMs + POSITION_EXTRA_TTL_MS
     const args = [since?.epoch ?? '', since?.offset ?? 0, limit, newEpoch(), ttlMs]
