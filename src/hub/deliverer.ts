@@ -5,13 +5,6 @@ import { textFrame } from './frame.ts'
 import type { Join, Joins, Live } from './joins.ts'
 import type { Room, Rooms } from './rooms.ts'
 
-/** A message with what all members share of it. */
-interface Prepared extends Live {
-  excluded: Client | undefined
-}
-
-const none: ReadonlyMap<Client, Join> = new Map()
-
 /** Hands what the bridge delivers to the members on this node. */
 export class Deliverer {
   readonly #clients: ReadonlyMap<string, Client>
@@ -33,14 +26,15 @@ export class Deliverer {
       return
     }
     const room = this.#rooms.get(name)
-    if (room === undefined && this.#joins.in(name) === undefined) return
+    const joins = this.#joins.in(name)
+    if (room === undefined && joins === undefined) return
     const prepared = this.#prepare(deliveries)
     if (room !== undefined) for (const one of prepared) this.#note(room, one)
-    if (this.#joins.in(name) !== undefined) for (const one of prepared) this.#deliverAmidJoins(name, one)
+    if (joins !== undefined) for (const one of prepared) this.#deliverAmidJoins(name, joins, one)
     else if (room !== undefined) sendToAll(room.members, prepared, name)
   }
 
-  #prepare(deliveries: readonly Delivery[]): Prepared[] {
+  #prepare(deliveries: readonly Delivery[]): Live[] {
     return deliveries.map(({ text, exclude, position, isEarly = false }) => ({
       frame: textFrame(text),
       excluded: exclude === undefined ? undefined : this.#clients.get(exclude),
@@ -50,20 +44,19 @@ export class Deliverer {
   }
 
   /** The same with some members who wait for the answer to their join, or to whom this message may be old. */
-  #deliverAmidJoins(name: string, one: Prepared): void {
+  #deliverAmidJoins(name: string, joins: ReadonlyMap<Client, Join>, one: Live): void {
     const { frame, excluded } = one
-    const joins = this.#joins.in(name) ?? none
     for (const member of this.#rooms.members(name)) {
       if (member !== excluded && !joins.has(member)) member.send(frame, name)
     }
     for (const [client, join] of joins) {
-      if (join.admits(one, excluded) && client !== excluded) client.send(frame, name)
+      if (join.admits(one) && client !== excluded) client.send(frame, name)
       if (join.isOver) this.#joins.end(client, name)
     }
   }
 
   /** Keeps the room's newest position, and counts what never came: an outage's messages of other nodes. */
-  #note(room: Room, { position, isEarly }: Prepared): void {
+  #note(room: Room, { position, isEarly }: Live): void {
     if (position === undefined || isEarly) return
     const { delivered } = room
     if (delivered?.epoch === position.epoch && position.offset > delivered.offset + 1) {
@@ -74,7 +67,7 @@ export class Deliverer {
 }
 
 /** A member may be ended while this runs, and so leave the collection: iterating a Set or Map allows that. */
-function sendToAll(members: Iterable<Client>, prepared: readonly Prepared[], room: string | undefined): void {
+function sendToAll(members: Iterable<Client>, prepared: readonly Live[], room: string | undefined): void {
   for (const member of members) {
     for (const { frame, excluded } of prepared) {
       if (member !== excluded) member.send(frame, room)

@@ -13,14 +13,10 @@ export interface JoinResult {
 /** A message that comes to a room; `isEarly` when messages before it may still come. */
 export interface Live {
   frame: Buffer
+  /** The client that must not get it. */
+  excluded: Client | undefined
   position: Position | undefined
   isEarly: boolean
-}
-
-/** One that waits for a join to be answered. */
-interface Held {
-  live: Live
-  exclude: Client | undefined
 }
 
 /**
@@ -30,7 +26,7 @@ interface Held {
 export class Join {
   readonly client: Client
   readonly #maxBytes: number
-  #held: Held[] | undefined = []
+  #held: Live[] | undefined = []
   #heldBytes = 0
   #through: Position | undefined
 
@@ -50,10 +46,10 @@ export class Join {
   }
 
   /** Takes a live message; returns whether the client should have it now. */
-  admits(live: Live, exclude: Client | undefined): boolean {
+  admits(live: Live): boolean {
     if (this.#held !== undefined) {
       this.#heldBytes += live.frame.length
-      if (!this.isOverfull) this.#held.push({ live, exclude })
+      if (!this.isOverfull) this.#held.push(live)
       return false
     }
     const isLate = this.#isReplayed(live)
@@ -69,11 +65,11 @@ export class Join {
     this.#through = through
     const held = this.#held ?? []
     this.#held = undefined
-    const due = held.filter(({ exclude, live }) => exclude !== this.client && !this.#isReplayed(live))
+    const due = held.filter((live) => live.excluded !== this.client && !this.#isReplayed(live))
     const hasSeenAll =
       delivered?.epoch === through?.epoch && (delivered?.offset ?? 0) >= (through?.offset ?? 0)
-    if (hasSeenAll || due.some(({ live }) => !live.isEarly)) this.#through = undefined
-    return due.map(({ live }) => live.frame)
+    if (hasSeenAll || due.some(({ isEarly }) => !isEarly)) this.#through = undefined
+    return due.map(({ frame }) => frame)
   }
 
   #isReplayed({ position }: Live): boolean {

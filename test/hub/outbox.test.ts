@@ -9,6 +9,15 @@ import { FakeSocket, turnEnd } from '../support/fake-socket.ts'
 
 const frame = (text: string) => Buffer.from(text)
 
+/** A pump whose flush takes a while. */
+const busyPump = (flushed: string[], name: string, busyMs: number) => ({
+  flush() {
+    flushed.push(name)
+    const until = performance.now() + busyMs
+    while (performance.now() < until);
+  },
+})
+
 t.test('a batch leads every client that is sent the same frames to the same buffer', async (t) => {
   const root = Batch.empty()
   const [a, b, c] = [frame('a'), frame('b'), frame('c')]
@@ -180,37 +189,22 @@ t.test('finish waits until everything is with the socket', async (t) => {
 
 t.test('a turn flushes a large room in slices, and everybody once', async (t) => {
   const turn = new Turn()
-  const flushed: number[] = []
-  for (let n = 0; n < 200; n++) {
-    turn.add({
-      flush() {
-        flushed.push(n)
-        const until = performance.now() + 0.5
-        while (performance.now() < until);
-      },
-    })
-  }
+  const flushed: string[] = []
+  for (let n = 0; n < 200; n++) turn.add(busyPump(flushed, `${n}`, 0.5))
   await turnEnd()
   t.ok(flushed.length > 0 && flushed.length < 200, 'others got the loop in between')
   for (let turns = 0; flushed.length < 200 && turns < 500; turns++)
     await new Promise((resolve) => setImmediate(resolve))
   t.strictSame(
     flushed,
-    Array.from({ length: 200 }, (_, n) => n),
+    Array.from({ length: 200 }, (_, n) => `${n}`),
   )
 })
 
 t.test('a few clients do not wait for the rest of a large room; many do', async (t) => {
   const turn = new Turn()
   const flushed: string[] = []
-  const add = (name: string, busyMs: number) =>
-    turn.add({
-      flush() {
-        flushed.push(name)
-        const until = performance.now() + busyMs
-        while (performance.now() < until);
-      },
-    })
+  const add = (name: string, busyMs: number) => turn.add(busyPump(flushed, name, busyMs))
   for (let n = 0; n < 200; n++) add('large', 0.5)
   await turnEnd()
   const before = flushed.length
@@ -222,15 +216,6 @@ t.test('a few clients do not wait for the rest of a large room; many do', async 
   for (let turns = 0; flushed.length < 501 && turns < 500; turns++)
     await new Promise((resolve) => setImmediate(resolve))
   t.equal(flushed.indexOf('other large'), 201, 'the first large room is done before the next')
-})
-
-/** A pump whose flush takes a while. */
-const busyPump = (flushed: string[], name: string, busyMs: number) => ({
-  flush() {
-    flushed.push(name)
-    const until = performance.now() + busyMs
-    while (performance.now() < until);
-  },
 })
 
 t.test('a turn without a flush to speak of needs no rest', async (t) => {
