@@ -1,7 +1,7 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { verificationKeys } from '../src/auth/keys.ts'
+import { hasShortSecret, verificationKeys } from '../src/auth/keys.ts'
 import { defaultPermissions, type Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
@@ -56,6 +56,8 @@ export const authPlugin = fp(
       verifiers.push(verify)
     }
 
+    if (hasShortSecret(config)) app.log.warn('secrets of less than 32 bytes can be guessed')
+
     const cache = new TokenCache()
     /** Why the last token was refused: for the log, never for the peer. */
     let fault = ''
@@ -65,9 +67,12 @@ export const authPlugin = fp(
       for (const verify of verifiers) {
         try {
           const identity = identityFrom(verify(token), rules)
-          if (identity !== undefined) cache.set(token, identity)
-          else fault = 'its claims: exp or sub is missing, or one of exp, sub and can is malformed'
-          return identity
+          if (typeof identity !== 'string') {
+            cache.set(token, identity)
+            return identity
+          }
+          fault = identity
+          return undefined
         } catch (error) {
           // Not this key's token, or no token at all: the peer is told the same for every reason.
           fault = (error as { code?: string }).code ?? 'unknown'

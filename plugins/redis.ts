@@ -50,17 +50,8 @@ function createClient(target: RedisTarget): Redis | Cluster {
     commandTimeout: SHORT_TIMEOUT_MS,
   }
   const retry = (attempts: number) => Math.min(100 * attempts, 1000)
-  if (target.kind === 'single') return new Redis(target.url, { ...options, retryStrategy: retry })
-  if (target.kind === 'sentinel') {
-    const { sentinels, name, login } = target
-    return new Redis({
-      ...options,
-      ...login,
-      sentinels,
-      name,
-      retryStrategy: retry,
-      sentinelRetryStrategy: retry,
-    })
+  if (target.kind !== 'cluster') {
+    return new Redis({ ...options, ...target.options, retryStrategy: retry, sentinelRetryStrategy: retry })
   }
   const { enableOfflineQueue, ...nodeOptions } = options
   return new Cluster(target.nodes, {

@@ -7,7 +7,7 @@ import fp from 'fastify-plugin'
 import { WebSocket } from 'ws'
 import { Refusal } from '../src/auth/refusal.ts'
 import { type Config, ConfigError } from '../src/config.ts'
-import type { Client } from '../src/hub/client.ts'
+import type { Client, FrameFault } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
 import { type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
@@ -87,11 +87,20 @@ export class HubSocket extends WebSocket implements Socket {
     this.terminate()
   }
 
-  /** ws calls this too, when the peer's Close or a broken frame has come: the hub must know at once. */
+  /** ws calls this too, when the peer's Close or a frame that breaks the rules has come: the hub must know at once. */
   override close(code?: number, reason?: string | Buffer): void {
-    this.client?.socketClosing()
-    super.close(code, reason)
+    // A peer's Close brings its reason along, or has no code.
+    const fault = code === undefined || reason !== undefined ? undefined : faultOf(code)
+    this.client?.socketClosing(fault?.cause)
+    super.close(code, this.client === undefined ? reason : (reason ?? fault?.reason))
   }
+}
+
+/** What ws ends a socket for by itself. */
+function faultOf(code: number): { cause: FrameFault; reason: string } {
+  if (code === 1009) return { cause: 'messageTooBig', reason: 'message too big' }
+  if (code === 1007) return { cause: 'badFrame', reason: 'text that is not UTF-8' }
+  return { cause: 'badFrame', reason: 'not a valid frame' }
 }
 
 /** Registers @fastify/websocket with limits that hold, and gives back the descriptor of every upgrade that fails. */

@@ -1,95 +1,20 @@
-import { isIP } from 'node:net'
 import { z } from 'zod'
-import { canClaim } from './auth/permissions.ts'
-import { parseRedisUrl } from './bridge/redis-url.ts'
-
-// Values come as text from the environment, or as themselves from an embedding app.
-
-function integer(min: number, max: number) {
-  const parse = (value: unknown) =>
-    typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
-  return z.preprocess(parse, z.int(`must be a whole number`).min(min).max(max))
-}
-
-function flag() {
-  const words = new Map<unknown, boolean>([
-    ['true', true],
-    ['1', true],
-    ['false', false],
-    ['0', false],
-  ])
-  return z.preprocess((value) => words.get(value) ?? value, z.boolean('must be true or false'))
-}
-
-function list<Entry extends z.ZodType = z.ZodString>(entry: Entry = z.string().min(1) as never) {
-  const split = (value: unknown) =>
-    typeof value === 'string' ? value.split(/[\s,]+/).filter((part) => part !== '') : value
-  return z.preprocess(split, z.array(entry))
-}
+import {
+  algorithm,
+  canJson,
+  flag,
+  integer,
+  list,
+  origin,
+  proxy,
+  publicKeys,
+  redisAddress,
+  secrets,
+  splitList,
+} from './setting-kinds.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
-
-const algorithm = z.enum([
-  'HS256',
-  'HS384',
-  'HS512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-])
-
-/** PEM blocks one behind the other; \n may stand for a line break, as environment files need it. */
-const publicKeys = z.preprocess(
-  (value) => (typeof value === 'string' ? (value.replaceAll('\\n', '\n').match(pemBlock) ?? [value]) : value),
-  z.array(z.string().regex(/^-----BEGIN (RSA )?PUBLIC KEY-----/, 'must be public keys in PEM form')),
-)
-const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
-
-const canJson = z.preprocess((value, context) => {
-  if (typeof value !== 'string') return value
-  try {
-    return JSON.parse(value)
-  } catch {
-    context.addIssue({ code: 'custom', message: 'must be JSON' })
-    return z.NEVER
-  }
-}, z.strictObject(canClaim.shape))
-
-const origin = z.string().refine(isOrigin, {
-  error:
-    'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, or the word null',
-})
-
-function isOrigin(value: string): boolean {
-  if (value === 'null') return true
-  // Extensions and apps have schemes whose URL.origin is 'null'.
-  if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(value) && !/^https?:/.test(value)) return true
-  return URL.canParse(value) && new URL(value).origin === value
-}
-
-const proxy = z.string().refine(isProxy, {
-  error:
-    'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',
-})
-
-function isProxy(value: string): boolean {
-  if (/^(loopback|linklocal|uniquelocal)$/.test(value)) return true
-  const [address = '', bits, ...more] = value.split('/')
-  const version = isIP(address)
-  if (version === 0 || more.length > 0) return false
-  return (
-    bits === undefined ||
-    (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
-  )
-}
 
 /** Every setting. In the environment its name is in capitals: maxClients is MAX_CLIENTS. */
 export const settings = z
@@ -108,10 +33,10 @@ export const settings = z
       .optional()
       .describe('With `production` the server starts only with key material for tokens.'),
 
-    jwtSecret: list()
+    jwtSecret: secrets
       .default([])
       .describe(
-        'HMAC secrets for tokens, separated by spaces or commas; each should have 32 bytes or more, shorter ones are warned of. All are accepted, so a new one can be brought in before the old one goes.',
+        'HMAC secrets for tokens, separated by spaces or commas; each should have 32 bytes or more, shorter ones are warned of, and of several none may have less than 16. All are accepted, so a new one can be brought in before the old one goes. As an option a string is one secret, whatever is in it, and an array several.',
       ),
     jwtPublicKey: publicKeys
       .default([])
@@ -203,12 +128,7 @@ export const settings = z
       .default(1_048_576)
       .describe('Bytes that a room keeps at most, however few messages that are.'),
 
-    redisUrl: z
-      .string()
-      .refine((url) => parseRedisUrl(url) !== undefined, {
-        error:
-          'must be redis://host:port, rediss://…, redis+sentinel://host:port,…/name or redis+cluster://host:port,…',
-      })
+    redisUrl: redisAddress
       .optional()
       .describe(
         'Redis, for more than one node: `redis://[user:password@]host:port`, `rediss://…`, `redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`. Unset: the in-memory bridge.',
@@ -231,13 +151,13 @@ export const settings = z
       .default(10_000)
       .describe('At shutdown, sockets still open after this are destroyed. Keep it above DRAIN_MS.'),
   })
-  .refine(({ workers, redisUrl }) => workers === 1 || redisUrl !== undefined, {
+  .refine(({ workers, redisUrl }) => workers <= 1 || redisUrl !== undefined, {
     path: ['workers'],
     error: 'more than one needs REDIS_URL, over which they reach each other',
   })
   .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
     path: ['drainMs'],
-    error: 'must not be above SHUTDOWN_GRACE_MS',
+    error: 'must not be above SHUTDOWN_GRACE_MS (shutdownGraceMs)',
   })
 
 /** The settings, checked and complete. */
@@ -245,7 +165,7 @@ export type Config = Readonly<z.output<typeof settings>>
 /** The settings as an app may give them: each as itself or in the environment's text form. */
 export type ConfigInput = { readonly [Key in keyof Config]?: Config[Key] | string | undefined }
 
-/** A setting has a value that cannot be honoured; the message names each variable, never a value. */
+/** A setting has a value that cannot be honoured; the message names each as its giver does, never a value. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
 }
@@ -257,26 +177,28 @@ export function variableName(key: string): string {
 
 /** Reads the settings from environment variables; an empty variable counts as unset. Throws ConfigError. */
 export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
-  const input: Record<string, string> = {}
+  const input: Record<string, string | string[]> = {}
   for (const key of Object.keys(settings.shape)) {
     const value = env[variableName(key)]?.trim()
     if (value !== undefined && value !== '') input[key] = value
   }
-  return checked(input)
+  // An app has arrays for several, so there a string is one secret.
+  if (typeof input.jwtSecret === 'string') input.jwtSecret = splitList(input.jwtSecret)
+  return checked(input, variableName)
 }
 
 /** Completes and checks settings given as an object. Throws ConfigError, also for names that there are not. */
 export function configFrom(input: ConfigInput): Config {
   const unknown = Object.keys(input).filter((key) => !(key in settings.shape))
   if (unknown.length > 0) throw new ConfigError(`${unknown.join(', ')}: no such setting`)
-  return checked(input)
+  return checked(input, (key) => key)
 }
 
-function checked(input: unknown): Config {
+function checked(input: unknown, nameOf: (key: string) => string): Config {
   const result = settings.safeParse(input)
   if (result.success) return Object.freeze(result.data)
   const faults = result.error.issues.map(
-    (issue) => `${variableName(String(issue.path[0] ?? 'settings'))}: ${issue.message}`,
+    (issue) => `${nameOf(String(issue.path[0] ?? 'settings'))}: ${issue.message}`,
   )
   throw new ConfigError(faults.join('; '))
 }

@@ -2,9 +2,9 @@ import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
-import { hasShortSecret, verificationKeys } from './auth/keys.ts'
+import { verificationKeys } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
-import { type Config, ConfigError, configFromEnv } from './config.ts'
+import { type Config, ConfigError, configFromEnv, variableName } from './config.ts'
 import { drain } from './hub/drain.ts'
 import { closeLogStream, type LogStream, openLogStream } from './log-stream.ts'
 import { createService, withKeyMaterial } from './service.ts'
@@ -25,12 +25,11 @@ export interface Service {
 export async function start(): Promise<Service> {
   try {
     const { config, isTemporary } = withKeyMaterial(configFromEnv())
+    verificationKeys(config, variableName)
     const logStream = openLogStream()
     if (config.workers > 1 && cluster.isPrimary) {
       const log = pino({ level: config.logLevel }, logStream)
       log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
-      // Each worker would fail of them, and be replaced.
-      verificationKeys(config)
       if (isTemporary) greet(config, config.port)
       return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
     }
@@ -38,7 +37,6 @@ export async function start(): Promise<Service> {
     await listen(app, config)
     const { port } = app.server.address() as AddressInfo
     app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
-    if (hasShortSecret(config)) app.log.warn('JWT_SECRET: secrets of less than 32 bytes can be guessed')
     if (isTemporary) greet(config, port)
     return { stop: (signal) => stop(app, config, signal, logStream) }
   } catch (error) {
@@ -56,8 +54,9 @@ function isOfAddress(code: string | undefined): boolean {
   return ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code ?? '')
 }
 
-/** Fastify would log a line of its own, without fields. */
+/** Fastify would log a line of its own, without fields; what the boot itself has to say is logged. */
 async function listen(app: FastifyInstance, { port, host }: Config): Promise<void> {
+  await app.ready()
   const { level } = app.log
   app.log.level = 'warn'
   try {

@@ -24,7 +24,7 @@ t.test('without any variable every setting has its default', async (t) => {
 t.test('values are read from the environment and from an app alike', async (t) => {
   const config = configFromEnv({
     MAX_CLIENTS: '5',
-    JWT_SECRET: 'one, two three',
+    JWT_SECRET: 'a-first-long-secret, a-second-long-secret a-third-long-secret',
     JWT_REQUIRE_EXP: 'false',
     DEFAULT_CAN: '{"join":["a"]}',
     TRUST_PROXY: '10.0.0.0/8,loopback ::1',
@@ -32,7 +32,7 @@ t.test('values are read from the environment and from an app alike', async (t) =
   })
   const given = {
     maxClients: 5,
-    jwtSecret: ['one', 'two', 'three'],
+    jwtSecret: ['a-first-long-secret', 'a-second-long-secret', 'a-third-long-secret'],
     jwtRequireExp: false,
     defaultCan: { join: ['a'] },
     trustProxy: ['10.0.0.0/8', 'loopback', '::1'],
@@ -66,6 +66,7 @@ t.test('a bad value stops the start, names the variable and does not repeat the 
     ['TRUST_PROXY', '10.0.0.0/33'],
     ['TRUST_PROXY', '10.0.0/8'],
     ['WORKERS', '2'],
+    ['JWT_SECRET', 'correct horse, battery staple and a long phrase'],
     ['REDIS_URL', 'localhost'],
     ['REDIS_URL', 'redis+sentinel://a:1'],
     ['REDIS_URL', 'redis+cluster://a'],
@@ -75,6 +76,25 @@ t.test('a bad value stops the start, names the variable and does not repeat the 
     t.match(error.message, `${name}: `, `${name}=${value}`)
   }
   t.notMatch((t.throws(() => configFromEnv({ JWT_PUBLIC_KEY: 'hush-hush' })) as Error).message, 'hush')
+})
+
+t.test('a number outside its range is told the range, and nothing else is said', async (t) => {
+  for (const [name, value, range] of [
+    ['PORT', '99999', '0 to 65535'],
+    ['PORT', '-1', '0 to 65535'],
+    ['WORKERS', '0', '1 to 256'],
+  ] as const) {
+    const { message } = t.throws(() => configFromEnv({ [name]: value })) as Error
+    t.equal(message, `${name}: must be a whole number from ${range}`)
+  }
+})
+
+t.test('to an app, a string is one secret, and faults have the names of options', async (t) => {
+  const passphrase = 'correct horse, battery staple and a long phrase'
+  t.strictSame(configFrom({ jwtSecret: passphrase }).jwtSecret, [passphrase])
+  t.throws(() => configFrom({ maxClients: 'many' }), /^maxClients: must be/)
+  t.throws(() => verificationKeys(configFrom({})), /^jwtSecret or jwtPublicKey: /)
+  t.throws(() => verificationKeys(configFrom({}), variableName), /^JWT_SECRET or JWT_PUBLIC_KEY: /)
 })
 
 t.test('every setting has a description and a name of its own', async (t) => {
@@ -113,7 +133,6 @@ t.test('a key is used for the algorithms of its kind only', async (t) => {
     [['HS512'], ['PS256']],
   )
   t.throws(() => verificationKeys(configFrom({ jwtSecret: 's', jwtAlgorithms: 'RS256' })), ConfigError)
-  t.throws(() => verificationKeys(configFrom({})), ConfigError)
   t.ok(hasShortSecret(configFrom({ jwtSecret: 'short' })))
 })
 

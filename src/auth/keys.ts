@@ -16,22 +16,27 @@ const byCurve: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES
 
 /**
  * The keys that the settings name. Each key gets only the algorithms of its own kind, so that a public key is never
- * taken for an HMAC secret. Throws ConfigError when there is no key, or none that an accepted algorithm fits.
+ * taken for an HMAC secret. `nameOf` names settings in errors. Throws ConfigError when there is no key, or none that an accepted algorithm fits.
  */
-export function verificationKeys(config: Config): VerificationKey[] {
+export function verificationKeys(
+  config: Config,
+  nameOf = (key: keyof Config): string => key,
+): VerificationKey[] {
   const accepted = config.jwtAlgorithms
   const candidates = [
     ...config.jwtSecret.map((key) => ({ key, possible: ['HS256', 'HS384', 'HS512'] satisfies Algorithm[] })),
-    ...config.jwtPublicKey.map((key) => ({ key, possible: algorithmsOf(key) })),
+    ...config.jwtPublicKey.map((key) => ({ key, possible: algorithmsOf(key, nameOf) })),
   ]
   const keys = candidates.map(({ key, possible }) => ({
     key,
     algorithms:
       accepted === undefined ? possible.slice(0, 1) : possible.filter((one) => accepted.includes(one)),
   }))
-  if (keys.length === 0) throw new ConfigError('JWT_SECRET or JWT_PUBLIC_KEY: one of them must be set')
+  if (keys.length === 0) {
+    throw new ConfigError(`${nameOf('jwtSecret')} or ${nameOf('jwtPublicKey')}: one of them must be set`)
+  }
   if (keys.some(({ algorithms }) => algorithms.length === 0)) {
-    throw new ConfigError('JWT_ALGORITHMS: no accepted algorithm fits one of the keys')
+    throw new ConfigError(`${nameOf('jwtAlgorithms')}: no accepted algorithm fits one of the keys`)
   }
   return keys
 }
@@ -42,17 +47,17 @@ export function hasShortSecret(config: Config): boolean {
 }
 
 /** The algorithms that a public key can verify; the first is the one used unless the settings say otherwise. */
-function algorithmsOf(pem: string): Algorithm[] {
+function algorithmsOf(pem: string, nameOf: (key: keyof Config) => string): Algorithm[] {
+  const fault = (text: string) => new ConfigError(`${nameOf('jwtPublicKey')}: ${text}`)
   let key: KeyObject
   try {
     key = createPublicKey(pem)
   } catch {
-    throw new ConfigError('JWT_PUBLIC_KEY: not a public key in PEM form')
+    throw fault('not a public key in PEM form')
   }
   if (key.asymmetricKeyType === 'rsa') return ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
   if (key.asymmetricKeyType === 'ed25519') return ['EdDSA']
   const algorithm = byCurve[key.asymmetricKeyDetails?.namedCurve ?? '']
-  if (algorithm === undefined)
-    throw new ConfigError('JWT_PUBLIC_KEY: RSA, P-256, P-384, P-521 or Ed25519 keys only')
+  if (algorithm === undefined) throw fault('RSA, P-256, P-384, P-521 or Ed25519 keys only')
   return [algorithm]
 }

@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** The name of a user. */
+export const userName = z.string().min(1).max(256)
+
 /** What a token's claim `can` may say; room patterns, `*` for any run of characters and `$user` for the token's sub. */
 export const canClaim = z.object({
   join: z.array(z.string().max(256)).max(256).optional(),

@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { canClaim, type Identity, Permissions } from './permissions.ts'
+import { canClaim, type Identity, Permissions, userName } from './permissions.ts'
 
 /** Seconds; the year 9999, above which a time is a mistake. */
 const LATEST_SECONDS = 253_402_300_799
 
 const claims = z.object({
-  sub: z.string().min(1).max(256).optional(),
+  sub: userName.optional(),
   exp: z.number().positive().max(LATEST_SECONDS).optional(),
   can: canClaim.optional(),
 })
@@ -21,13 +21,20 @@ export interface ClaimRules {
 /** The user of a token without `sub`, where such tokens are allowed. */
 export const ANONYMOUS = 'anonymous'
 
-/** Turns verified claims into an identity; undefined when they break a rule. */
-export function identityFrom(payload: unknown, rules: ClaimRules): Identity | undefined {
+/** What each claim must be; for the log. */
+const forms: Record<string, string> = {
+  sub: 'sub is not a text of 1 to 256 characters',
+  exp: 'exp is not a time in seconds before the year 10000',
+  can: 'can is not of its form',
+}
+
+/** Turns verified claims into an identity; when they break a rule, returns which. */
+export function identityFrom(payload: unknown, rules: ClaimRules): Identity | string {
   const parsed = claims.safeParse(payload)
-  if (!parsed.success) return undefined
+  if (!parsed.success) return forms[String(parsed.error.issues[0]?.path[0])] ?? 'its claims are no object'
   const { sub, exp, can } = parsed.data
-  if (rules.requireExp && exp === undefined) return undefined
-  if (rules.requireSub && sub === undefined) return undefined
+  if (rules.requireExp && exp === undefined) return 'exp is missing'
+  if (rules.requireSub && sub === undefined) return 'sub is missing'
   const user = sub ?? ANONYMOUS
   return {
     user,

@@ -12,11 +12,13 @@ const CONNECT_TIMEOUT_MS = 1500
 export class RedisClient {
   readonly #isCluster: boolean
   readonly #driver: Redis | Cluster
+  readonly #database: number
   /** Resolves, with the reason, when the connection is lost. */
   readonly lost: Promise<Error>
 
   constructor(target: RedisTarget, connectionName: string) {
     this.#isCluster = target.kind === 'cluster'
+    this.#database = target.kind === 'single' ? target.options.db : 0
     this.#driver = createDriver(target, connectionName)
     let lastError = new Error('connection closed')
     this.lost = new Promise((resolve) => {
@@ -35,6 +37,8 @@ export class RedisClient {
       // ioredis only says that it is closed; why came as an event.
       throw (error as Error).message === 'Connection is closed.' ? await this.lost : error
     }
+    // The driver has asked for it too, but goes on in database 0 when that is refused.
+    if (this.#database !== 0) await (this.#driver as Redis).select(this.#database)
   }
 
   /** What a script publishes with. */
@@ -107,10 +111,8 @@ function createDriver(target: RedisTarget, connectionName: string): Redis | Clus
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: null,
   } satisfies RedisOptions
-  if (target.kind === 'single') return new Redis(target.url, options)
-  if (target.kind === 'sentinel') {
-    const { sentinels, name } = target
-    return new Redis({ ...options, ...target.login, sentinels, name, sentinelRetryStrategy: () => null })
+  if (target.kind !== 'cluster') {
+    return new Redis({ ...options, ...target.options, sentinelRetryStrategy: () => null })
   }
   const { retryStrategy: _none, enableOfflineQueue: _off, lazyConnect: _lazy, ...nodeOptions } = options
   return new Cluster(target.nodes, {

@@ -163,11 +163,16 @@ export function within<T>(ms: number, promise: Promise<T>, message: string): Pro
 
 /** A reason for people: Redis's own error code or the system's, never an address, a user or a password. */
 function describe(error: Error): string {
-  const { code } = error as NodeJS.ErrnoException
+  const { code, message, lastNodeError } = error as NodeJS.ErrnoException & { lastNodeError?: Error }
+  // A Cluster's driver says which of its nodes failed last, and that tells why.
+  if (lastNodeError !== undefined) return describe(lastNodeError)
   if (code !== undefined) return code
   // What ACLs refuse within a script comes as a plain ERR.
-  if (/^ERR .*user executing the script can't/.test(error.message)) return 'NOPERM'
-  const replyCode = /^[A-Z]{3,}\b/.exec(error.message)?.[0]
-  if (replyCode !== undefined) return replyCode
-  return /^[a-z ]{3,40}$/i.test(error.message) ? error.message : 'connection failed'
+  if (/^ERR .*user executing the script can't/.test(message)) return 'NOPERM'
+  if (message.startsWith('All sentinels are unreachable')) return 'no sentinel knows the master'
+  if (message.startsWith('Protocol error')) return 'it does not speak as Redis'
+  const replyCode = /^[A-Z]{3,}\b/.exec(message)?.[0]
+  // Plain ERR says nothing: its text does, when it is plain words.
+  if (replyCode !== undefined) return /^ERR [a-z ]{3,60}$/i.test(message) ? message : replyCode
+  return /^[a-z ]{3,40}$/i.test(message) ? message : 'connection failed'
 }

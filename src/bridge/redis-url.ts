@@ -1,7 +1,7 @@
-/** Where Redis is: one server, a master found by Sentinels, or a Cluster. */
+/** Where Redis is: one server, a master found by Sentinels, or a Cluster. `options` are as ioredis takes them. */
 export type RedisTarget =
-  | { kind: 'single'; url: string }
-  | { kind: 'sentinel'; sentinels: Address[]; name: string; login: Login }
+  | { kind: 'single'; options: Address & Login & { db: number; tls?: object } }
+  | { kind: 'sentinel'; options: Login & { sentinels: Address[]; name: string } }
   | { kind: 'cluster'; nodes: Address[]; login: Login }
 interface Login {
   username?: string
@@ -12,28 +12,63 @@ interface Address {
   port: number
 }
 
+const DEFAULT_PORT = 6379
+const FORMS =
+  'must be redis://host:port, rediss://…, redis+sentinel://host:port,…/name or redis+cluster://host:port,…; user and password, if any, percent-encoded before an @; no query'
+
 /**
- * Reads REDIS_URL: `redis://` or `rediss://` for one server, `redis+sentinel://host:port,host:port/master-name`,
- * `redis+cluster://host:port,host:port`; user and password before the `@`. Returns undefined for anything else.
+ * Reads REDIS_URL: `redis://host:port/database`, or `rediss://` with TLS, for one server, where port and database may
+ * be left out; `redis+sentinel://host:port,host:port/master-name`; `redis+cluster://host:port,host:port`. User and
+ * password stand before the `@`, percent-encoded. Throws an Error that says what is wrong and repeats nothing of it.
  */
-export function parseRedisUrl(url: string): RedisTarget | undefined {
-  if (/^rediss?:\/\/[^/\s]/.test(url) && URL.canParse(url)) return { kind: 'single', url }
-  const parts = /^redis\+(sentinel|cluster):\/\/(?:([^@/]*)@)?([^/@\s]+)(?:\/([\w.-]+))?$/.exec(url)
-  if (parts === null) return undefined
-  const [, kind, user = '', hosts = '', name] = parts
-  const addresses = hosts.split(',').map(parseAddress)
-  if (!addresses.every((address) => address !== undefined)) return undefined
-  const [username = '', password = ''] = user.includes(':') ? user.split(':').map(decodeURIComponent) : []
-  const login: Login = { ...(username !== '' && { username }), ...(password !== '' && { password }) }
-  if (kind === 'sentinel') {
-    return name === undefined ? undefined : { kind, sentinels: addresses, name, login }
+export function parseRedisUrl(url: string): RedisTarget {
+  const [, scheme, user, hosts, path] =
+    /^([a-z+]+):\/\/(?:([^@/]*)@)?([^/@?#\s]+)(?:\/([^/?#\s]*))?$/.exec(url) ?? []
+  if (scheme === undefined || hosts === undefined) throw new Error(FORMS)
+  const login = parseLogin(user)
+  switch (scheme) {
+    case 'redis':
+    case 'rediss': {
+      if (path !== undefined && !/^\d{0,9}$/.test(path))
+        throw new Error('its path must be the number of a database')
+      const server = { ...parseAddress(hosts, DEFAULT_PORT), db: Number(path ?? 0), ...login }
+      return { kind: 'single', options: scheme === 'rediss' ? { ...server, tls: {} } : server }
+    }
+    case 'redis+sentinel':
+      if (!path) throw new Error("the master's name is missing: redis+sentinel://host:port,…/name")
+      return { kind: 'sentinel', options: { sentinels: parseAddresses(hosts), name: path, ...login } }
+    case 'redis+cluster':
+      if (path) throw new Error('a Cluster has no database numbers')
+      return { kind: 'cluster', nodes: parseAddresses(hosts), login }
+    default:
+      throw new Error(FORMS)
   }
-  return name === undefined ? { kind: 'cluster', nodes: addresses, login } : undefined
 }
 
-function parseAddress(text: string): Address | undefined {
-  const parts = /^(\[[\da-f:]+\]|[\w.-]+):(\d{1,5})$/i.exec(text)
-  return parts === null
-    ? undefined
-    : { host: (parts[1] as string).replace(/^\[|\]$/g, ''), port: Number(parts[2]) }
+function parseLogin(text = ''): Login {
+  if (text === '') return {}
+  const [, username = '', password = ''] = /^([^:]*):(.*)$/.exec(text) ?? []
+  // Redis has no users without a password that a client could name.
+  if (password === '') throw new Error('before the @ must be user:password, or :password')
+  try {
+    return {
+      ...(username !== '' && { username: decodeURIComponent(username) }),
+      password: decodeURIComponent(password),
+    }
+  } catch {
+    throw new Error('user and password must be percent-encoded: % is %25')
+  }
+}
+
+function parseAddresses(text: string): Address[] {
+  return text.split(',').map((address) => parseAddress(address))
+}
+
+function parseAddress(text: string, defaultPort?: number): Address {
+  const [, host, digits] = /^(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i.exec(text) ?? []
+  if (host === undefined) throw new Error('hosts must be names or addresses, IPv6 in brackets, with a port')
+  const port = digits === undefined ? defaultPort : Number(digits)
+  if (port === undefined) throw new Error('every host needs its port')
+  if (port < 1 || port > 65_535) throw new Error('ports are from 1 to 65535')
+  return { host: host.replace(/^\[|\]$/g, ''), port }
 }

@@ -30,7 +30,9 @@ export interface ClientContext {
 }
 
 /** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
-export type Cause = CloseName | 'peer' | 'lost' | 'silent'
+export type Cause = CloseName | FrameFault | 'peer' | 'lost' | 'silent'
+/** Frames that end a client: over maxMessageBytes, or against the rules of WebSocket. */
+export type FrameFault = 'messageTooBig' | 'badFrame'
 
 /** A client's figures; bytes and messages both ways, times as Unix milliseconds. */
 export interface ClientStats {
@@ -157,9 +159,9 @@ export class Client implements Watched {
     }
   }
 
-  /** The socket starts closing, by the peer's Close or our own: nothing but the Close may follow what is flushed now. */
-  socketClosing(): void {
-    if (this.#begin('peer')) this.#pump.flush()
+  /** The socket starts closing, by the peer's Close, its fault or us: nothing but the Close may follow what is flushed now. */
+  socketClosing(cause: FrameFault | 'peer' = 'peer'): void {
+    if (this.#begin(cause)) this.#pump.flush()
     // Also when it was closing before, and what waits was still to be sent: a Close must not get in between.
     if (this.#outbox.blocked) this.#pump.abandon()
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Identity } from '../auth/permissions.ts'
+import { type Identity, userName } from '../auth/permissions.ts'
 import type {
   Bridge,
   BridgeHost,
@@ -168,7 +168,7 @@ export class Hub implements ClientContext, BridgeHost {
 
   /**
    * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
-   * TypeError for what is no room name or has no JSON form, RangeError above `maxMessageBytes`. Resolves when the bridge has taken it.
+   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`. Resolves when the bridge has taken it.
    */
   async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
     if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
@@ -261,6 +261,7 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   #publishValue(room: string | undefined, value: unknown, user: string): Published | Promise<Published> {
+    if (!userName.safeParse(user).success) throw new TypeError('not a user: 1 to 256 characters')
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
     const { maxMessageBytes } = this.limits

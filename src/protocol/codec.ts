@@ -58,7 +58,7 @@ function refusedBy(issue: z.core.$ZodIssue | undefined, id: RequestId | undefine
   }
   return refused(
     'bad_envelope',
-    `${String(issue?.path[0] ?? 'envelope')} is missing or of the wrong type`,
+    `${String(issue?.path[0] ?? 'envelope')} is missing, of the wrong type or out of range`,
     id,
   )
 }

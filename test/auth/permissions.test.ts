@@ -77,24 +77,25 @@ t.test('claims that break a rule give no identity', async (t) => {
     defaultPermissions: defaultPermissions({}),
   }
   t.match(identityFrom({ sub: 'u', exp: 10 }, rules), { user: 'u', expiresAt: 10_500 })
-  for (const claims of [
-    null,
-    'text',
-    [],
-    {},
-    { sub: 'u' },
-    { exp: 10 },
-    { sub: '', exp: 10 },
-    { sub: {}, exp: 10 },
-    { sub: 5, exp: 10 },
-    { sub: 'u', exp: '10' },
-    { sub: 'u', exp: 1e300 },
-    { sub: 'u', exp: -1 },
-    { sub: 'u', exp: 10, can: 'all' },
-    { sub: 'u', exp: 10, can: { join: '*' } },
-    { sub: 'u', exp: 10, can: { broadcast: 'yes' } },
-  ]) {
-    t.equal(identityFrom(claims, rules), undefined, JSON.stringify(claims))
+  for (const [claims, fault] of [
+    [null, 'its claims'],
+    ['text', 'its claims'],
+    [[], 'its claims'],
+    [{}, 'exp is missing'],
+    [{ sub: 'u' }, 'exp is missing'],
+    [{ exp: 10 }, 'sub is missing'],
+    [{ sub: '', exp: 10 }, 'sub is not'],
+    [{ sub: {}, exp: 10 }, 'sub is not'],
+    [{ sub: 5, exp: 10 }, 'sub is not'],
+    [{ sub: 'u', exp: '10' }, 'exp is not'],
+    [{ sub: 'u', exp: 1e300 }, 'exp is not'],
+    [{ sub: 'u', exp: 1_900_000_000_000 }, 'exp is not a time in seconds'],
+    [{ sub: 'u', exp: -1 }, 'exp is not'],
+    [{ sub: 'u', exp: 10, can: 'all' }, 'can is not'],
+    [{ sub: 'u', exp: 10, can: { join: '*' } }, 'can is not'],
+    [{ sub: 'u', exp: 10, can: { broadcast: 'yes' } }, 'can is not'],
+  ] as const) {
+    t.match(identityFrom(claims, rules), fault, JSON.stringify(claims))
   }
   const lax = { ...rules, requireExp: false, requireSub: false }
   t.match(identityFrom({}, lax), { user: 'anonymous', expiresAt: Infinity })

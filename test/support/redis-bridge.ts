@@ -1,6 +1,6 @@
 import type { HistoryLimits } from '../../src/bridge/bridge.ts'
 import { RedisBridge, type RedisBridgeOptions } from '../../src/bridge/redis-bridge.ts'
-import { parseRedisUrl, type RedisTarget } from '../../src/bridge/redis-url.ts'
+import { parseRedisUrl } from '../../src/bridge/redis-url.ts'
 import { systemClock } from '../../src/clock.ts'
 
 const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
@@ -12,7 +12,7 @@ export function redisBridge(
   more: Partial<RedisBridgeOptions> = {},
 ): RedisBridge {
   return new RedisBridge({
-    target: parseRedisUrl(url) as RedisTarget,
+    target: parseRedisUrl(url),
     prefix: 'test:',
     timeoutMs: 2000,
     maxMessageBytes: 524_288,

@@ -1,0 +1,121 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { canClaim } from './auth/permissions.ts'
+import { parseRedisUrl } from './bridge/redis-url.ts'
+
+// Values come as text from the environment, or as themselves from an embedding app.
+
+/** A whole number, of such a range. */
+export function integer(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`
+  const parse = (value: unknown) =>
+    typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
+  return z.preprocess(parse, z.int(error).min(min, error).max(max, error))
+}
+
+export function flag() {
+  const words = new Map<unknown, boolean>([
+    ['true', true],
+    ['1', true],
+    ['false', false],
+    ['0', false],
+  ])
+  return z.preprocess((value) => words.get(value) ?? value, z.boolean('must be true or false'))
+}
+
+/** Several values; in text they are separated by spaces or commas. */
+export function list<Entry extends z.ZodType = z.ZodString>(entry: Entry = z.string().min(1) as never) {
+  const split = (value: unknown) => (typeof value === 'string' ? splitList(value) : value)
+  return z.preprocess(split, z.array(entry))
+}
+
+/** What a variable with several values holds. */
+export function splitList(text: string): string[] {
+  return text.split(/[\s,]+/).filter((part) => part !== '')
+}
+
+/** A passphrase in a variable is taken for as many secrets as it has words; words must not sign tokens. */
+const SECRET_OF_SEVERAL_MIN_BYTES = 16
+
+/** Secrets for tokens; a string is one. */
+export const secrets = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z
+    .array(z.string().min(1))
+    .refine(
+      (all) => all.length < 2 || all.every((one) => Buffer.byteLength(one) >= SECRET_OF_SEVERAL_MIN_BYTES),
+      {
+        error: `of several secrets each must have ${SECRET_OF_SEVERAL_MIN_BYTES} bytes or more; spaces and commas in a variable separate them`,
+      },
+    ),
+)
+
+export const algorithm = z.enum([
+  'HS256',
+  'HS384',
+  'HS512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+])
+
+/** PEM blocks one behind the other; \n may stand for a line break, as environment files need it. */
+export const publicKeys = z.preprocess(
+  (value) => (typeof value === 'string' ? (value.replaceAll('\\n', '\n').match(pemBlock) ?? [value]) : value),
+  z.array(z.string().regex(/^-----BEGIN (RSA )?PUBLIC KEY-----/, 'must be public keys in PEM form')),
+)
+const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
+
+export const canJson = z.preprocess((value, context) => {
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    context.addIssue({ code: 'custom', message: 'must be JSON' })
+    return z.NEVER
+  }
+}, z.strictObject(canClaim.shape))
+
+export const origin = z.string().refine(isOrigin, {
+  error:
+    'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, or the word null',
+})
+
+function isOrigin(value: string): boolean {
+  if (value === 'null') return true
+  // Extensions and apps have schemes whose URL.origin is 'null'.
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(value) && !/^https?:/.test(value)) return true
+  return URL.canParse(value) && new URL(value).origin === value
+}
+
+export const proxy = z.string().refine(isProxy, {
+  error:
+    'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',
+})
+
+function isProxy(value: string): boolean {
+  if (/^(loopback|linklocal|uniquelocal)$/.test(value)) return true
+  const [address = '', bits, ...more] = value.split('/')
+  const version = isIP(address)
+  if (version === 0 || more.length > 0) return false
+  return (
+    bits === undefined ||
+    (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
+  )
+}
+
+/** The address of Redis, as text. */
+export const redisAddress = z.string().superRefine((url, context) => {
+  try {
+    parseRedisUrl(url)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message })
+  }
+})
