@@ -24,12 +24,17 @@ interface Upgrade {
  */
 export class UpgradeQueue {
   readonly #carryOut: UpgradeListener
+  readonly #onFailed: (error: Error) => void
   #waiting: Upgrade[] = []
   #isScheduled = false
 
-  /** `carryOut` is called once for each upgrade, in their order; it takes over the socket with its errors. */
-  constructor(carryOut: UpgradeListener) {
+  /**
+   * `carryOut` is called once for each upgrade, in their order; it takes over the socket with its errors. When it throws,
+   * the socket is destroyed and `onFailed` called.
+   */
+  constructor(carryOut: UpgradeListener, onFailed: (error: Error) => void) {
     this.#carryOut = carryOut
+    this.#onFailed = onFailed
   }
 
   readonly add: UpgradeListener = (request, socket, head) => {
@@ -57,7 +62,14 @@ export class UpgradeQueue {
     const count = Math.max(UPGRADES_A_TURN, this.#waiting.length - MAX_WAITING)
     for (const { request, socket, head } of this.#waiting.splice(0, count)) {
       socket.off('error', destroy)
-      if (!socket.destroyed) this.#carryOut(request, socket, head)
+      if (socket.destroyed) continue
+      try {
+        this.#carryOut(request, socket, head)
+      } catch (error) {
+        // One peer's upgrade: it must cost the others nothing.
+        this.#onFailed(error as Error)
+        socket.destroy()
+      }
     }
     if (this.#waiting.length > 0) this.#schedule()
   }

@@ -1,16 +1,15 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { WebSocket } from 'ws'
 import { Refusal } from '../src/auth/refusal.ts'
-import { type Config, ConfigError } from '../src/config.ts'
+import type { Config } from '../src/config.ts'
 import type { Client, FrameFault } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
-import { type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
+import { guardUpgrades } from './upgrade-guard.ts'
 
 /** The one subprotocol that is spoken. */
 const SUBPROTOCOL = 'roomcast.v1'
@@ -24,12 +23,6 @@ const MAX_FRAGMENTS = 1024
  */
 const MIN_CHUNK_BYTES = 256
 const MIN_CHUNKS = 1024
-/** An upgrade that was neither done nor refused and closed by then is cut; hooks may take 0.5 s for Redis. */
-const UPGRADE_TIMEOUT_MS = 3500
-const UPGRADE_SWEEP_MS = 500
-/** Where upgrades go whose target cannot be decoded: Fastify would answer them but leave the socket open. */
-const UNROUTABLE = '/undecodable-target'
-
 const nothing = Buffer.alloc(0)
 
 /** The hub's socket: ws reads and does the closing handshake, frames are written to the TCP socket as they are. */
@@ -96,6 +89,20 @@ export class HubSocket extends WebSocket implements Socket {
   }
 }
 
+/** Upgrades of the hub's own route. */
+const ofTheHub = new WeakSet<IncomingMessage>()
+
+/** Says that an upgrade is the hub's, and not of a host's own WebSocket route. */
+export function markAsHubs(request: IncomingMessage): void {
+  ofTheHub.add(request)
+}
+
+/** The hub speaks one; a host's routes get what ws gives by itself, the first. */
+function chooseProtocol(offered: Set<string>, request: IncomingMessage): string | false {
+  if (ofTheHub.has(request)) return offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false
+  return offered.values().next().value ?? false
+}
+
 /** What ws ends a socket for by itself. */
 function faultOf(code: number): { cause: FrameFault; reason: string } {
   if (code === 1009) return { cause: 'messageTooBig', reason: 'message too big' }
@@ -103,14 +110,9 @@ function faultOf(code: number): { cause: FrameFault; reason: string } {
   return { cause: 'badFrame', reason: 'not a valid frame' }
 }
 
-/** Registers @fastify/websocket with limits that hold, and gives back the descriptor of every upgrade that fails. */
+/** Registers @fastify/websocket with limits that hold. */
 export const websocketPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
-    if (app.hasDecorator('websocketServer')) {
-      throw new ConfigError(
-        '@fastify/websocket is registered already; leave that to roomcast, your routes can use it',
-      )
-    }
     await app.register(fastifyWebsocket, {
       options: {
         WebSocket: HubSocket,
@@ -120,7 +122,7 @@ export const websocketPlugin = fp(
         closeTimeout: CLOSE_TIMEOUT_MS,
         clientTracking: false,
         perMessageDeflate: false,
-        handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+        handleProtocols: chooseProtocol,
       } as never,
       // The hub drains its clients itself.
       preClose: (done: () => void) => done(),
@@ -133,105 +135,22 @@ export const websocketPlugin = fp(
 )
 
 /**
- * Has upgrades carried out a few at a time, and cuts what gets stuck between Node and the handshake: a hook that answers
- * before this plugin sees the request, a target that cannot be decoded, a server that is closing. Each would keep its
- * descriptor for ever.
+ * Sockets of the host's own WebSocket routes are no clients of the hub: Fastify's close would wait for them for ever.
+ * They are `app.websocketServer.clients`, as hosts know it.
  */
-function guardUpgrades(app: FastifyInstance): void {
-  const { server } = app
-  // @fastify/websocket has just added it.
-  const upgrade = server.listeners('upgrade').at(-1) as UpgradeListener
-  /** When each upgrade began that is not done, oldest first. Refused ones stay until the sweep, destroyed already. */
-  const pending = new Map<Duplex, number>()
-  const queue = new UpgradeQueue((request, socket, head) => {
-    if (isOther(request)) {
-      serveAsPlain(app, request, socket)
-      return
-    }
-    if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
-    pending.set(socket, performance.now())
-    upgrade(request, socket, head)
-  })
-  server.off('upgrade', upgrade)
-  server.on('upgrade', queue.add)
-  const sweep = setInterval(() => {
-    for (const [socket, startedAt] of pending) {
-      if (performance.now() - startedAt < UPGRADE_TIMEOUT_MS) break
-      pending.delete(socket)
-      socket.destroy()
-    }
-  }, UPGRADE_SWEEP_MS)
-  app.websocketServer.on('connection', (_socket: WebSocket, request: IncomingMessage) => {
-    pending.delete(request.socket)
-  })
-  app.addHook('preClose', async () => {
-    // From here on Fastify answers nothing that is closed properly.
-    server.removeAllListeners('upgrade')
-    server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => refuseAsClosing(socket))
-    for (const socket of queue.clear()) refuseAsClosing(socket)
-  })
-  app.addHook('onClose', async () => {
-    clearInterval(sweep)
-    for (const socket of pending.keys()) socket.destroy()
-  })
-}
-
-/**
- * RFC 9110 section 7.8: an upgrade to what we do not speak is ignored. Java's HttpClient and `curl --http2` offer h2c
- * with every request, and a health check may be made by either.
- */
-function isOther({ method, headers }: IncomingMessage): boolean {
-  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-  return method === 'GET' && !hasBody && !/\bwebsocket\b/i.test(headers.upgrade ?? '')
-}
-
-function serveAsPlain(app: FastifyInstance, request: IncomingMessage, socket: Duplex): void {
-  socket.on('error', () => socket.destroy())
-  const response = new ServerResponse(request)
-  response.shouldKeepAlive = false
-  response.on('finish', () => socket.end(() => socket.destroy()))
-  response.assignSocket(socket as TcpSocket)
-  app.routing(request, response)
-}
-
-function refuseAsClosing(socket: Duplex): void {
-  socket.on('error', () => socket.destroy())
-  socket.end(closingAnswer, () => socket.destroy())
-}
-
-const closingBody = JSON.stringify({ error: 'draining', message: 'shutting down' })
-const closingAnswer = [
-  'HTTP/1.1 503 Service Unavailable',
-  'Retry-After: 1',
-  'Connection: close',
-  'Content-Type: application/json; charset=utf-8',
-  `Content-Length: ${closingBody.length}`,
-  '',
-  closingBody,
-].join('\r\n')
-
-function isDecodable(url: string): boolean {
-  if (!url.includes('%')) return true
-  try {
-    decodeURIComponent(url.split('?', 1)[0] ?? '')
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Sockets of the host's own WebSocket routes are no clients of the hub: Fastify's close would wait for them for ever. */
 function closeOthers(app: FastifyInstance): void {
-  const others = new Set<HubSocket>()
-  app.websocketServer.on('connection', (socket: HubSocket) => {
-    // By then its route has it.
-    queueMicrotask(() => {
-      if (socket.client !== undefined || socket.readyState === WebSocket.CLOSED) return
-      others.add(socket)
-      socket.once('close', () => others.delete(socket))
-    })
+  const others = new Set<WebSocket>()
+  let isClosing = false
+  app.websocketServer.clients = others
+  app.websocketServer.on('connection', (socket: WebSocket, request: IncomingMessage) => {
+    if (ofTheHub.has(request)) return
+    others.add(socket)
+    socket.once('close', () => others.delete(socket))
+    // It has waited in a hook meanwhile.
+    if (isClosing) queueMicrotask(() => socket.close(1001, 'shutting down'))
   })
   app.addHook('preClose', async () => {
+    isClosing = true
     for (const socket of others) socket.close(1001, 'shutting down')
   })
 }

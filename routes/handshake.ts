@@ -12,6 +12,8 @@ export function checkHandshake({ ws, raw, headers, routeOptions }: FastifyReques
   check(headers['sec-websocket-version'] === '13', 'version 13 is needed', upgradeNeeded)
   check(raw.httpVersion === '1.1', 'HTTP/1.1 is needed')
   check(headers.upgrade?.toLowerCase() === 'websocket', 'the upgrade must be websocket')
+  const { 'content-length': length = '0', 'transfer-encoding': coding } = headers
+  check(length === '0' && coding === undefined, 'an upgrade has no body')
   check(hasOneHost(raw.rawHeaders), 'one valid Host is needed')
   check(/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''), 'no valid Sec-WebSocket-Key')
   check(areProtocols(headers['sec-websocket-protocol']), 'no valid Sec-WebSocket-Protocol')

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { HubSocket } from '../plugins/websocket.ts'
+import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
@@ -40,6 +40,9 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       done()
     },
     preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
+      // A host's own hooks may have taken their time since.
+      checkAdmission(request)
+      markAsHubs(request.raw)
       // Else the response, and with it the request, stays in memory as long as the socket.
       reply.raw.detachSocket(request.raw.socket)
       done()
@@ -52,6 +55,18 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       hubSocket.attach(raw.socket)
       attachPumps(app, hubSocket, identity, options)
     },
+  })
+  hideOtherMethods(app)
+}
+
+/** Other methods are nothing that is there, as ever, but without the request line in a host's log: it may hold a token. */
+function hideOtherMethods(app: FastifyInstance): void {
+  app.route({
+    method: app.supportedMethods.filter((method) => method !== 'GET'),
+    url: '/ws',
+    logLevel: 'silent',
+    onRequest: async (_request, reply) => reply.callNotFound(),
+    handler: async () => {},
   })
 }
 

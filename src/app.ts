@@ -6,9 +6,11 @@ import { hubPlugin } from '../plugins/hub.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
+import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { wsRoute } from '../routes/ws.ts'
+import { verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
 import { ConfigError, type ConfigInput, configFrom } from './config.ts'
 
@@ -35,6 +37,11 @@ export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
 export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
     const config = configFrom(settingsIn(options))
+    // Whatever is refused is refused before anything runs.
+    verificationKeys(config)
+    checkUpgradesAreFree(app)
+    if (/[:*]/.test(app.prefix + prefix))
+      throw new ConfigError('prefix: no parameters, clients have one path')
     await app.register(bridgePlugin, { config })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
@@ -43,7 +50,7 @@ export const roomcast = fp(
     // A scope of its own: the host's error handler, limits and tokens stay the host's.
     await app.register(
       async (scope) => {
-        scope.setErrorHandler(answerError)
+        scope.setErrorHandler(answerRefusal)
         await scope.register(authPlugin, { config })
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
@@ -70,24 +77,22 @@ function settingsIn(options: object): ConfigInput {
   return Object.fromEntries(given)
 }
 
-/** Answers a refusal in its own words and everything else with as few as possible. */
-export function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
-  if (error instanceof Refusal) {
-    // Nothing more is to come on this connection, so it is not kept.
-    return reply
-      .code(error.statusCode)
-      .headers({ ...error.headers, connection: 'close' })
-      .send({ error: error.error, message: error.message })
+/** Answers a refusal; any other error is one of a host's hooks, or ours, and goes to the host's error handler. */
+function answerRefusal(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
+  if (!(error instanceof Refusal)) {
+    // That handler may log with request.log, and that of /ws is silent.
+    if ((error.statusCode ?? 500) >= 500) request.server.log.error({ err: error }, 'request failed')
+    throw error
   }
-  const status = error.statusCode ?? 500
-  if (status < 500)
-    return reply.code(status).send({ error: 'bad_request', message: 'the request cannot be served' })
-  // Not request.log: that of /ws is silent.
-  request.server.log.error({ err: error }, 'request failed')
-  return reply.code(500).send({ error: 'internal', message: 'the server failed' })
+  // Nothing more is to come on this connection, so it is not kept.
+  return reply
+    .code(error.statusCode)
+    .headers({ ...error.headers, connection: 'close' })
+    .send({ error: error.error, message: error.message })
 }
 
-// The plugins' declarations of app.hub and app.rooms, for hosts in TypeScript.
+// The plugins' declarations, for hosts in TypeScript: app.hub, app.rooms, and their own routes' `websocket: true`.
+export type {} from '@fastify/websocket'
 export type {} from '../plugins/bridge.ts'
 export type {} from '../plugins/hub.ts'
 export type {} from '../plugins/rooms.ts'

@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify'
-import { answerError, roomcast } from './app.ts'
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
+import { roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { LogStream } from './log-stream.ts'
 
 /** How often Node looks for requests that take too long; HANDSHAKE_TIMEOUT_MS is late by this much at most. */
 const REQUEST_CHECK_MS = 1000
-/** A path in the log is cut here. */
-const LOGGED_PATH_CHARS = 64
+/** What is longer than this, slash included, is no word. */
+const LOGGED_PATH_CHARS = 17
 
 /** Makes the standalone server: a Fastify instance with roomcast and nothing else. Not yet listening. */
 export async function createService(config: Config, logStream: LogStream): Promise<FastifyInstance> {
@@ -36,7 +42,8 @@ export async function createService(config: Config, logStream: LogStream): Promi
   })
   app.addHook('onResponse', async (request, reply) => {
     const { statusCode: status } = reply
-    const fields = { method: request.method, path: loggedPath(request.url), status, ip: request.ip }
+    const path = request.is404 ? loggedPath(request.url) : request.routeOptions.url
+    const fields = { method: request.method, path, status, ip: request.ip }
     if (status >= 400) app.log.info(fields, 'request refused')
     else app.log.debug(fields, 'request served')
   })
@@ -54,9 +61,24 @@ export async function createService(config: Config, logStream: LogStream): Promi
   return app
 }
 
-/** The path without anything that could be a token: up to the first character that plain paths do not have. */
+/** With as few words as possible: what a peer has done wrong, or that we failed. */
+function answerError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply) {
+  const status = error.statusCode ?? 500
+  const isOurs = status >= 500
+  return reply
+    .code(isOurs ? 500 : status)
+    .send(
+      isOurs
+        ? { error: 'internal', message: 'the server failed' }
+        : { error: 'bad_request', message: 'the request cannot be served' },
+    )
+}
+
+/** Of a path that no route has: its first part if that is a word, as a path's is and a token is not. */
 export function loggedPath(url: string): string {
-  return (/^[A-Za-z0-9/_.~-]*/.exec(url)?.[0] ?? '').slice(0, LOGGED_PATH_CHARS)
+  const [, first = '', more = ''] = /^(\/[a-z0-9._~-]*)([^?%;#]?)/.exec(url) ?? []
+  if (first.length > LOGGED_PATH_CHARS || /[^/]/.test(more)) return '/…'
+  return more === '' ? first : `${first}/…`
 }
 
 /**

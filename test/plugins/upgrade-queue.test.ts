@@ -8,7 +8,10 @@ const nothing = Buffer.alloc(0)
 
 function queueOf(count: number) {
   const carriedOut: PassThrough[] = []
-  const queue = new UpgradeQueue((_request, socket) => carriedOut.push(socket as PassThrough))
+  const queue = new UpgradeQueue(
+    (_request, socket) => carriedOut.push(socket as PassThrough),
+    (error) => t.fail(error),
+  )
   const sockets = Array.from({ length: count }, () => new PassThrough())
   for (const socket of sockets) queue.add({} as IncomingMessage, socket, nothing)
   return { queue, sockets, carriedOut }
@@ -60,4 +63,23 @@ t.test('a queue that is cleared gives its sockets back and carries out none of t
   await turnEnd()
   t.equal(carriedOut.length, done + 1)
   t.equal(carriedOut.at(-1), late)
+})
+
+t.test('one that fails ends its own socket and nothing else', async (t) => {
+  const errors: Error[] = []
+  let done = 0
+  const queue = new UpgradeQueue(
+    () => {
+      if (++done === 2) throw new Error('no')
+    },
+    (error) => errors.push(error),
+  )
+  const sockets = Array.from({ length: 5 }, () => new PassThrough())
+  for (const socket of sockets) queue.add({} as IncomingMessage, socket, nothing)
+  while (done < sockets.length) await turnEnd()
+  t.strictSame(
+    sockets.map(({ destroyed }) => destroyed),
+    [false, true, false, false, false],
+  )
+  t.match(errors, [{ message: 'no' }])
 })
