@@ -64,6 +64,10 @@ export const authPlugin = fp(
     const verifyToken = (token: string): Identity | undefined => {
       const known = cache.get(token, Date.now())
       if (known !== undefined) return known
+      if (!isCanonical(token)) {
+        fault = 'its signature has bits to spare that are set'
+        return undefined
+      }
       for (const verify of verifiers) {
         try {
           const identity = identityFrom(verify(token), rules)
@@ -98,3 +102,9 @@ export const authPlugin = fp(
   },
   { name: 'roomcast-auth' },
 )
+
+/** Base64 has spare bits at its end; RFC 4648 section 3.5 lets readers insist on zeros, so that a token has one form. */
+function isCanonical(token: string): boolean {
+  const signature = token.slice(token.lastIndexOf('.') + 1)
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature
+}

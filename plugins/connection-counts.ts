@@ -1,55 +1,97 @@
 import { createRequire } from 'node:module'
+import { BoundedMap } from '../src/bounded-map.ts'
 import type { ShortRedis } from './redis.ts'
 
 /** `current` is the count in the present window, which lasts for `ttl` more milliseconds. */
 type Callback = (error: Error | null, counted: { current: number; ttl: number }) => void
-/** The stores of @fastify/rate-limit, which exports them by path and without types. */
 interface Store {
   incr(key: string, callback: Callback, windowMs: number, max: number): void
 }
-const require = createRequire(import.meta.url)
-const LocalStore = require('@fastify/rate-limit/store/LocalStore.js') as new (
-  continueExceeding: boolean,
-  exponentialBackoff: boolean,
-  cache: number,
-) => Store
-const RedisStore = require('@fastify/rate-limit/store/RedisStore.js') as new (
+/** @fastify/rate-limit exports its store by path and without types. */
+const RedisStore = createRequire(import.meta.url)('@fastify/rate-limit/store/RedisStore.js') as new (
   continueExceeding: boolean,
   exponentialBackoff: boolean,
   redis: unknown,
   prefix: string,
 ) => Store
 
-/** Addresses that one node counts for itself; beyond that the longest unseen are forgotten. */
+/** Addresses that one node counts for itself; beyond that the longest known are forgotten. */
 const LOCAL_ADDRESSES = 50_000
+/** An upgrade waits for Redis this long at most. */
+const REDIS_TIMEOUT_MS = 400
 /** After a failure Redis is left alone for this long, so that not every upgrade waits for it. */
 const REDIS_REST_MS = 1000
+/** With an answer owed for this long the connection is given up: nobody may be at its other end. */
+const REDIS_GIVE_UP_MS = 3000
 
 /**
  * Counts connections by address: in Redis for all nodes where there is one, else, and whenever Redis fails, on this
  * node. The callback never gets an error.
  */
 export function connectionCounts(redis: ShortRedis | undefined, prefix: string): Store {
-  const local = new LocalStore(false, false, LOCAL_ADDRESSES)
-  const shared =
-    redis === undefined ? undefined : new RedisStore(false, false, redis, `${prefix}connections:`)
-  let restsUntilMs = -Infinity
+  const local = new LocalCounts()
+  return redis === undefined ? local : new SharedCounts(redis, prefix, local)
+}
 
-  return {
-    incr(key, callback, windowMs, max) {
-      if (shared === undefined || redis?.status !== 'ready' || performance.now() < restsUntilMs) {
-        local.incr(key, callback, windowMs, max)
-        return
-      }
-      const whenCounted: Callback = (error, result) => {
-        if (error === null) {
-          callback(null, result)
-          return
-        }
-        restsUntilMs = performance.now() + REDIS_REST_MS
-        local.incr(key, callback, windowMs, max)
-      }
-      shared.incr(key, whenCounted, windowMs, max)
-    },
+class SharedCounts implements Store {
+  readonly #redis: ShortRedis
+  readonly #store: Store
+  readonly #local: Store
+  #restsUntilMs = -Infinity
+  /** Counts that Redis owes for longer than an upgrade waits, and since when. */
+  #owed = 0
+  #owedSinceMs = 0
+
+  constructor(redis: ShortRedis, prefix: string, local: Store) {
+    this.#redis = redis
+    this.#store = new RedisStore(false, false, redis, `${prefix}connections:`)
+    this.#local = local
+  }
+
+  incr(key: string, callback: Callback, windowMs: number, max: number): void {
+    if (!this.#mayAsk()) {
+      this.#local.incr(key, callback, windowMs, max)
+      return
+    }
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      if (this.#owed++ === 0) this.#owedSinceMs = performance.now()
+      this.#local.incr(key, callback, windowMs, max)
+    }, REDIS_TIMEOUT_MS)
+    const whenCounted: Callback = (error, result) => {
+      clearTimeout(timer)
+      if (error !== null) this.#restsUntilMs = performance.now() + REDIS_REST_MS
+      if (isLate) this.#owed--
+      else if (error === null) callback(null, result)
+      else this.#local.incr(key, callback, windowMs, max)
+    }
+    this.#store.incr(key, whenCounted, windowMs, max)
+  }
+
+  /** A frozen Redis counts what it was asked when it thaws. So it is asked no more while it owes anything. */
+  #mayAsk(): boolean {
+    const now = performance.now()
+    if (this.#owed > 0 && now - this.#owedSinceMs > REDIS_GIVE_UP_MS) {
+      this.#owedSinceMs = now
+      this.#redis.disconnect(true)
+    }
+    return this.#redis.status === 'ready' && this.#owed === 0 && now >= this.#restsUntilMs
+  }
+}
+
+/** Counts in windows that begin with an address's first connection, by the steady clock. */
+class LocalCounts implements Store {
+  readonly #windows = new BoundedMap<string, { count: number; beganMs: number }>(LOCAL_ADDRESSES)
+
+  incr(key: string, callback: Callback, windowMs: number): void {
+    const now = performance.now()
+    let window = this.#windows.get(key)
+    if (window === undefined || now - window.beganMs >= windowMs) {
+      window = { count: 0, beganMs: now }
+      this.#windows.set(key, window)
+    }
+    window.count++
+    callback(null, { current: window.count, ttl: windowMs - (now - window.beganMs) })
   }
 }

@@ -8,6 +8,8 @@ import type { Config } from '../src/config.ts'
 /** An ioredis client, of one server or of a Cluster, that never queues. */
 export interface ShortRedis {
   readonly status: string
+  /** Ends the connection; what is not answered is rejected. */
+  disconnect(reconnect: boolean): void
 }
 
 declare module 'fastify' {
@@ -17,8 +19,8 @@ declare module 'fastify' {
   }
 }
 
-/** An upgrade waits for Redis this long at most. */
-const SHORT_TIMEOUT_MS = 400
+/** For TCP, and for the wait at the start. */
+const CONNECT_TIMEOUT_MS = 400
 const NAMESPACE = 'roomcast'
 
 /**
@@ -46,8 +48,7 @@ function createClient(target: RedisTarget): Redis | Cluster {
     connectionName: 'roomcast-limiter',
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    connectTimeout: SHORT_TIMEOUT_MS,
-    commandTimeout: SHORT_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
   }
   const retry = (attempts: number) => Math.min(100 * attempts, 1000)
   if (target.kind !== 'cluster') {
@@ -68,7 +69,7 @@ function isReadySoon(client: Redis | Cluster): Promise<boolean> {
       client.off('ready', done)
       resolve(client.status === 'ready')
     }
-    const timer = setTimeout(done, SHORT_TIMEOUT_MS)
+    const timer = setTimeout(done, CONNECT_TIMEOUT_MS)
     client.on('ready', done)
   })
 }

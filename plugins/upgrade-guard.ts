@@ -33,7 +33,7 @@ export function guardUpgrades(app: FastifyInstance): void {
   guarded.add(server)
   // @fastify/websocket has just added it.
   const upgrade = server.listeners('upgrade').at(-1) as UpgradeListener
-  /** The upgrades that are not done, oldest first. Refused ones stay until the sweep, destroyed already. */
+  /** The upgrades that are not done, oldest first. Those that were cut stay until the sweep. */
   const pending = new Map<IncomingMessage, { socket: Duplex; startedAt: number }>()
 
   const carryOut: UpgradeListener = (request, socket, head) => {
@@ -52,7 +52,10 @@ export function guardUpgrades(app: FastifyInstance): void {
       if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
       upgrade(request, socket, head)
       // Refused, perhaps by hooks that know nothing of upgrades: nobody else would end the connection.
-      responseOn(socket)?.once('finish', () => socket.end(destroy.bind(socket)))
+      responseOn(socket)?.once('finish', () => {
+        pending.delete(request)
+        socket.end(destroy.bind(socket))
+      })
     }
   }
   const queue = new UpgradeQueue(

@@ -134,14 +134,10 @@ export const websocketPlugin = fp(
   { name: 'roomcast-websocket' },
 )
 
-/**
- * Sockets of the host's own WebSocket routes are no clients of the hub: Fastify's close would wait for them for ever.
- * They are `app.websocketServer.clients`, as hosts know it.
- */
+/** Sockets of the host's own WebSocket routes are no clients of the hub: Fastify's close would wait for them for ever. */
 function closeOthers(app: FastifyInstance): void {
   const others = new Set<WebSocket>()
   let isClosing = false
-  app.websocketServer.clients = others
   app.websocketServer.on('connection', (socket: WebSocket, request: IncomingMessage) => {
     if (ofTheHub.has(request)) return
     others.add(socket)

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.ts'
 import type { Identity } from './permissions.ts'
 
 /** Tokens remembered; at about 1 KiB each. */
@@ -8,7 +9,7 @@ const TOKENS = 10_000
  * and verifying one costs more than the rest of a connect's checks together.
  */
 export class TokenCache {
-  readonly #identities = new Map<string, Identity>()
+  readonly #identities = new BoundedMap<string, Identity>(TOKENS)
 
   /** The identity of a token that has verified before and has not expired. */
   get(token: string, nowMs: number): Identity | undefined {
@@ -19,12 +20,6 @@ export class TokenCache {
   }
 
   set(token: string, identity: Identity): void {
-    if (this.#identities.size >= TOKENS) {
-      for (const oldest of this.#identities.keys()) {
-        this.#identities.delete(oldest)
-        break
-      }
-    }
     this.#identities.set(token, identity)
   }
 }

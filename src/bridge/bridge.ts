@@ -118,3 +118,5 @@ export interface HistoryLimits {
 export const POSITION_EXTRA_TTL_MS = 60 * 60 * 1000
 /** How long a key of an idempotent publish is remembered. */
 export const KEY_TTL_MS = 5 * 60 * 1000
+/** Keys that a node remembers by itself, at about half a KiB each; beyond that the oldest are forgotten. */
+export const LOCAL_KEYS = 100_000

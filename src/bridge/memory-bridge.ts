@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import { messageText } from '../protocol/codec.ts'
 import type { Position, Scope } from '../protocol/envelope.ts'
@@ -8,6 +9,7 @@ import {
   type BridgeStatus,
   type HistoryLimits,
   KEY_TTL_MS,
+  LOCAL_KEYS,
   noReplay,
   type Publication,
   type Published,
@@ -18,8 +20,6 @@ import { RoomHistory } from './room-history.ts'
 
 /** How often what has expired is looked for. */
 const SWEEP_MS = 10_000
-/** Keys of idempotent publishes that are remembered, at about half a KiB each; beyond, the oldest are forgotten. */
-const KEYS = 100_000
 
 export interface MemoryLimits extends HistoryLimits {
   /** All rooms together. */
@@ -34,7 +34,7 @@ export class MemoryBridge implements Bridge {
   readonly #histories = new Map<string, RoomHistory>()
   #bytes = 0
   /** Idempotent publishes by user, room and key, oldest first. */
-  readonly #keys = new Map<string, { published: Published; expiresAt: number }>()
+  readonly #keys = new BoundedMap<string, { published: Published; expiresAt: number }>(LOCAL_KEYS)
   readonly #sweeper: NodeJS.Timeout
   /** The epoch of histories that are yet to begin; changes whenever one is forgotten. */
   #nextEpoch = newEpoch()
@@ -76,13 +76,6 @@ export class MemoryBridge implements Bridge {
       ...(position !== undefined && { offset: position.offset }),
     }
     if (key !== undefined) {
-      this.#keys.delete(key)
-      if (this.#keys.size >= KEYS) {
-        for (const oldest of this.#keys.keys()) {
-          this.#keys.delete(oldest)
-          break
-        }
-      }
       this.#keys.set(key, { published, expiresAt: this.#clock.steadyMs() + KEY_TTL_MS })
     }
     this.#host?.deliver(room, [{ text, exclude, position }])

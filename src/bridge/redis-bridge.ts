@@ -236,12 +236,14 @@ export class RedisBridge implements Bridge {
   /** A subscriber only listens, so it is asked; and what the publisher tells all nodes must come back through it. */
   async #listen(client: RedisClient): Promise<void> {
     await client.ping()
-    if (this.#publisherLink.isUp && !this.#publisher.isStalled && this.#nodes.isDeaf)
-      throw new Error('hears nothing')
+    if (!this.#publisherLink.isUp || this.#publisher.isStalled || !this.#nodes.isDeaf) return
+    // The two may have come to different servers, behind one address: both begin anew.
+    this.#publisherLink.restart('is not heard')
+    throw new Error('hears nothing')
   }
 
   #sweep(): void {
-    this.#subscriptions.sweep(this.#options.clock.steadyMs())
+    void this.#subscriptions.sweep(this.#options.clock.steadyMs())
     this.#publisher.sweep()
     this.#nodes.sweep()
     for (const channel of this.#rooms.keys())

@@ -34,7 +34,9 @@ export class RedisLink {
   #isClosed = false
   #windowAt = -Infinity
   #lines = 0
-  #giveUp: ((error: Error) => void) | undefined
+  /** Why the present connection is given up, once it is. */
+  #fault: Error | undefined
+  #onFault: ((error: Error) => void) | undefined
   #wake: (() => void) | undefined
   #running: Promise<void> | undefined
 
@@ -61,13 +63,13 @@ export class RedisLink {
 
   /** Gives the present connection up, for a reason that only its user can see. */
   restart(reason: string): void {
-    this.#giveUp?.(new Error(reason))
+    this.#giveUp(new Error(reason))
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     this.#wake?.()
-    this.#giveUp?.(new Error('closed'))
+    this.#giveUp(new Error('closed'))
     await this.#running
   }
 
@@ -90,22 +92,32 @@ export class RedisLink {
 
   /** Always rejects in the end, with the reason. */
   async #use(client: RedisClient, onUp: () => void): Promise<never> {
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      this.#giveUp = reject
-      void client.lost.then(reject)
+    this.#fault = undefined
+    void client.lost.then((error) => {
+      if (client === this.#client) this.#giveUp(error)
     })
     const ready = client.connect().then(() => this.#options.prepare(client))
-    await within(CONNECT_TIMEOUT_MS, Promise.race([ready, givenUp]), 'no connection in time')
+    await within(CONNECT_TIMEOUT_MS, this.#unlessGivenUp(ready), 'no connection in time')
     this.#becomeUp()
     onUp()
     for (;;) {
-      await Promise.race([this.#sleep(PROBE_INTERVAL_MS), givenUp])
-      await within(
-        PROBE_TIMEOUT_MS,
-        Promise.race([this.#options.probe(client), givenUp]),
-        'no answer in time',
-      )
+      await this.#unlessGivenUp(this.#sleep(PROBE_INTERVAL_MS))
+      await within(PROBE_TIMEOUT_MS, this.#unlessGivenUp(this.#options.probe(client)), 'no answer in time')
     }
+  }
+
+  #giveUp(error: Error): void {
+    this.#fault ??= error
+    this.#onFault?.(this.#fault)
+  }
+
+  /** The same promise, but rejected when the connection is given up. Not a race: a promise keeps all who ever raced it. */
+  #unlessGivenUp<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#onFault = reject
+      if (this.#fault !== undefined) reject(this.#fault)
+      promise.then(resolve, reject)
+    })
   }
 
   #becomeUp(): void {
@@ -170,7 +182,7 @@ function describe(error: Error): string {
   // What ACLs refuse within a script comes as a plain ERR.
   if (/^ERR .*user executing the script can't/.test(message)) return 'NOPERM'
   if (message.startsWith('All sentinels are unreachable')) return 'no sentinel knows the master'
-  if (message.startsWith('Protocol error')) return 'it does not speak as Redis'
+  if (message.startsWith('Unknown RESP type')) return 'it does not speak as Redis'
   const replyCode = /^[A-Z]{3,}\b/.exec(message)?.[0]
   // Plain ERR says nothing: its text does, when it is plain words.
   if (replyCode !== undefined) return /^ERR [a-z ]{3,60}$/i.test(message) ? message : replyCode

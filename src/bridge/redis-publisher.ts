@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Position } from '../protocol/envelope.ts'
 import {
   type HistoryLimits,
   KEY_TTL_MS,
+  LOCAL_KEYS,
   POSITION_EXTRA_TTL_MS,
   type Publication,
   type Published,
@@ -53,7 +55,7 @@ export class RedisPublisher {
   readonly #flights = new Flights(() => this.#stopTicking())
   readonly #outgoing = new Outgoing()
   /** Idempotent publishes that reached this node's members only, by their mark, with the time; oldest first. */
-  readonly #localMarks = new Map<string, number>()
+  readonly #localMarks = new BoundedMap<string, number>(LOCAL_KEYS)
   #node = ''
   /** Redis's clock minus ours, in milliseconds. */
   #clockOffsetMs = 0

@@ -18,6 +18,13 @@ const serverId = `
 local function server_id()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
+-- A key of another type is nobody's history: it counts as missing, and is replaced. Other errors are raised.
+local function lenient(...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end
+  return redis.call(...)
+end
 local function begin(messages, position, epoch, ttl)
   redis.call('DEL', messages, position)
   redis.call('HSET', position, 'epoch', epoch, 'offset', 0, 'bytes', 0, 'server', server_id())
@@ -44,7 +51,7 @@ if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then return redis.error_r
 local is_new = false
 for i = 12, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i])]
-  if not mark or not redis.call('GET', mark) then
+  if not mark or not lenient('GET', mark) then
     is_new = true
     break
   end
@@ -52,7 +59,7 @@ end
 local keeps = is_new and ARGV[4] ~= '0'
 local epoch, offset, bytes = '-', 0, 0
 if keeps then
-  local known = redis.call('HMGET', position, 'epoch', 'server', 'offset', 'bytes')
+  local known = lenient('HMGET', position, 'epoch', 'server', 'offset', 'bytes') or {}
   epoch = known[1]
   if epoch and known[2] == server_id() then
     offset, bytes = tonumber(known[3]), tonumber(known[4])
@@ -61,11 +68,13 @@ if keeps then
     begin(messages, position, epoch, ARGV[6])
   end
 end
+-- Nodes that do keep history must not take this for a room in which nothing was said.
+if is_new and not keeps and messages ~= position then redis.call('DEL', messages, position) end
 local first_new = keeps and offset + 1 or '-'
 local reply, texts, repeats, added, marks = {epoch, first_new}, {}, {}, {}, {}
 for i = 11, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i + 1])]
-  local first = mark and (marks[mark] or redis.call('GET', mark))
+  local first = mark and (marks[mark] or lenient('GET', mark))
   local text = ARGV[i] .. '}'
   if first then
     repeats[#repeats + 1] = (i - 11) / 2
@@ -84,7 +93,11 @@ for i = 11, #ARGV, 2 do
 end
 if not is_new then return reply end
 if keeps then
-  local length = redis.call('RPUSH', messages, unpack(added))
+  local length = lenient('RPUSH', messages, unpack(added))
+  if not length then
+    redis.call('DEL', messages)
+    length = redis.call('RPUSH', messages, unpack(added))
+  end
   if length == #added then
     bytes = 0
     for _, text in ipairs(added) do bytes = bytes + #text end
@@ -115,14 +128,15 @@ return reply
 export const replayScript = script(
   `${serverId}
 local messages, position = KEYS[1], KEYS[2]
-local known = redis.call('HMGET', position, 'epoch', 'offset', 'server')
+local known = lenient('HMGET', position, 'epoch', 'offset', 'server') or {}
 local epoch, offset = known[1], tonumber(known[2])
-if not epoch or known[3] ~= server_id() then
-  epoch, offset = ARGV[4], 0
+local length = lenient('LLEN', messages)
+if not epoch or known[3] ~= server_id() or not length then
+  epoch, offset, length = ARGV[4], 0, 0
   begin(messages, position, epoch, ARGV[5])
 end
 redis.call('PEXPIRE', position, ARGV[5])
-local first = offset - redis.call('LLEN', messages)
+local first = offset - length
 local since, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {epoch, offset, 0}
 local from, to

@@ -140,6 +140,11 @@ export class Client implements Watched {
     this.disconnect('tokenExpired', 'token expired')
   }
 
+  /** The heartbeat looks ten times a second; what comes in between must not pass. */
+  endIfExpired(nowMs: number): void {
+    if (nowMs >= this.expiresAt) this.onExpired()
+  }
+
   onSilent(): void {
     this.#begin('silent')
     this.#socket.destroy()

@@ -8,6 +8,8 @@ export interface HeartbeatTimes {
 
 /** How finely time is watched: everything here is late by this much at most. */
 const TICK_MS = 100
+/** A turn that is late by more than this was not held up by work: the process or the machine was stopped. */
+const FROZEN_MS = 1000
 /** Pings whose pong is still awaited; a peer that is further behind gets no round trip measured. */
 const PINGS_REMEMBERED = 4
 
@@ -69,11 +71,15 @@ export class Heartbeat {
   readonly #wheel = new Map<number, Set<Watched>>()
   readonly #timer: NodeJS.Timeout
   #tick: number
+  #turnedAt: number
+  /** Until then nobody is called silent. */
+  #patientUntil = -Infinity
 
   constructor(times: HeartbeatTimes, clock: Clock) {
     this.#times = times
     this.#clock = clock
-    this.#tick = Math.floor(clock.steadyMs() / TICK_MS)
+    this.#turnedAt = clock.steadyMs()
+    this.#tick = Math.floor(this.#turnedAt / TICK_MS)
     this.#timer = setInterval(() => this.#turn(), TICK_MS)
     this.#timer.unref()
   }
@@ -95,7 +101,11 @@ export class Heartbeat {
   }
 
   #turn(): void {
-    const now = Math.floor(this.#clock.steadyMs() / TICK_MS)
+    const at = this.#clock.steadyMs()
+    // Answers from before the stop may lie unread, and peers could not have answered sooner.
+    if (at - this.#turnedAt > FROZEN_MS) this.#patientUntil = at + this.#times.pongTimeoutMs
+    this.#turnedAt = at
+    const now = Math.floor(at / TICK_MS)
     while (this.#tick < now) {
       const due = this.#wheel.get(++this.#tick)
       if (due === undefined) continue
@@ -113,7 +123,7 @@ export class Heartbeat {
     }
     if (pulse.probedAt !== undefined && client.lifeSign() !== pulse.lifeSignAtProbe)
       pulse.probedAt = undefined
-    if (pulse.probedAt !== undefined && now >= pulse.probedAt + this.#times.pongTimeoutMs) {
+    if (now >= this.#silentAt(pulse)) {
       client.onSilent()
       return
     }
@@ -130,12 +140,16 @@ export class Heartbeat {
 
   #schedule(client: Watched): void {
     const { pulse } = client
-    const silentAt = pulse.probedAt === undefined ? Infinity : pulse.probedAt + this.#times.pongTimeoutMs
     const expiresIn = client.expiresAt - this.#clock.wallMs()
-    const at = Math.min(pulse.nextPingAt, silentAt, this.#clock.steadyMs() + expiresIn)
+    const at = Math.min(pulse.nextPingAt, this.#silentAt(pulse), this.#clock.steadyMs() + expiresIn)
     pulse.tick = Math.max(this.#tick + 1, Math.ceil(at / TICK_MS))
     const clients = this.#wheel.get(pulse.tick)
     if (clients === undefined) this.#wheel.set(pulse.tick, new Set([client]))
     else clients.add(client)
+  }
+
+  #silentAt({ probedAt }: Pulse): number {
+    if (probedAt === undefined) return Infinity
+    return Math.max(probedAt + this.#times.pongTimeoutMs, this.#patientUntil)
   }
 }

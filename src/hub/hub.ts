@@ -84,7 +84,7 @@ export class Hub implements ClientContext, BridgeHost {
     const joins = new Joins()
     this.#membership = new Membership(bridge, joins, limits)
     this.rooms = this.#membership.rooms
-    this.#deliverer = new Deliverer(this.#clients, this.rooms, joins, this.counters)
+    this.#deliverer = new Deliverer(this.#clients, this.rooms, joins, this.counters, clock)
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
     this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })

@@ -45,6 +45,11 @@ export class Join {
     return this.#held === undefined && this.#through === undefined
   }
 
+  /** What the client got as history, while late messages of it may still come. */
+  get through(): Position | undefined {
+    return this.#through
+  }
+
   /** Takes a live message; returns whether the client should have it now. */
   admits(live: Live): boolean {
     if (this.#held !== undefined) {

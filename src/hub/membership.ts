@@ -48,6 +48,12 @@ export class Membership {
       this.#admit(client, room, since, entry, answer)
       return true
     }
+    if (since === undefined && client.rooms.has(room)) {
+      return entry.then((entry) => {
+        if (client.isOpen) this.#admitAgain(client, room, entry, answer)
+        return true
+      })
+    }
     const join = this.#joins.begin(client, room, this.#limits.outboxMaxBytes)
     return entry.then((entry) => {
       if (!client.isOpen || join.isOverfull) {
@@ -89,11 +95,21 @@ export class Membership {
     { scope, replay: { position, isComplete, messages } }: Entry,
     answer: Answer,
   ): void {
-    this.rooms.join(client, room)
+    this.rooms.join(client, room, position)
     const recovered = since !== undefined && isComplete
     const missed = recovered ? messages : []
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const text of missed) client.recover(text)
+  }
+
+  /**
+   * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
+   * has: what is in the history beyond that may still be on its way to this node.
+   */
+  #admitAgain(client: Client, name: string, { scope, replay: { position } }: Entry, answer: Answer): void {
+    const room = this.rooms.get(name)
+    const has = this.#joins.in(name)?.get(client)?.through ?? room?.delivered ?? room?.openedAt ?? position
+    client.reply(answer({ scope, position: position && has, recovered: false, missed: 0 }))
   }
 
   leave(client: Client, room: string): void {

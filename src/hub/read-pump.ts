@@ -76,8 +76,10 @@ export class ReadPump {
 
   /** Whether the frame is within the client's rate. */
   #admit(): boolean {
+    const { clock } = this.#options
+    this.#client.endIfExpired(clock.wallMs())
     if (!this.#client.isOpen) return false
-    const verdict = this.#limiter.take(this.#options.clock.steadyMs())
+    const verdict = this.#limiter.take(clock.steadyMs())
     if (verdict === 'ok') return true
     const { retryAfterMs } = this.#limiter
     this.#hub.counters.rateLimited++

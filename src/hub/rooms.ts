@@ -5,6 +5,8 @@ import type { Client } from './client.ts'
 export interface Room {
   readonly name: string
   readonly members: Set<Client>
+  /** The room's position when its first member came in. */
+  readonly openedAt: Position | undefined
   /** The newest message that was delivered here, where the room keeps history. */
   delivered: Position | undefined
 }
@@ -36,11 +38,11 @@ export class Rooms {
     return this.#rooms.get(name)?.members ?? noMembers
   }
 
-  /** Joining twice is joining once. */
-  join(client: Client, name: string): void {
+  /** Joining twice is joining once. `position` is the room's, as the client is told. */
+  join(client: Client, name: string, position?: Position): void {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, members: new Set(), delivered: undefined }
+      room = { name, members: new Set(), openedAt: position, delivered: undefined }
       this.#rooms.set(name, room)
     }
     room.members.add(client)

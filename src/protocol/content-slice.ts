@@ -37,7 +37,7 @@ export function sliceContent(text: string, maxNesting: number): ContentSlice {
 }
 
 function keyIsContent(text: string, start: number, end: number): boolean {
-  if (end - start === 9) return text.startsWith('content', start + 1)
+  if (end - start <= 9) return end - start === 9 && text.startsWith('content', start + 1)
   // A longer token can still spell "content", with \u escapes of at most six characters each.
   return end - start <= 2 + 7 * 6 && JSON.parse(text.slice(start, end)) === 'content'
 }

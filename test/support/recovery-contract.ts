@@ -24,6 +24,9 @@ export function recoveryContract(t: Test, name: string, { start }: RecoveryOptio
     await t.test('since is taken up again, on any node', (t) => takesUp(t, nodes))
     await t.test('a since that is none is an error', (t) => refusesSince(t, nodes))
     await t.test('a member that joins again with since', (t) => rejoinsAsMember(t, nodes))
+    await t.test('a member that joins again under traffic misses nothing', (t) =>
+      rejoinsUnderTraffic(t, nodes),
+    )
     await t.test('history on request', (t) => givesHistory(t, nodes))
     await t.test('a key publishes once', (t) => publishesOnce(t, nodes))
   })
@@ -231,6 +234,38 @@ async function rejoinsAsMember(t: Test, nodes: Nodes): Promise<void> {
     'each was a recovery',
   )
   follower.drop()
+  await nodes.close(a, b)
+}
+
+async function rejoinsUnderTraffic(t: Test, nodes: Nodes): Promise<void> {
+  const room = newRoom()
+  const [a, b] = [await nodes.connect('a'), await nodes.connect('b')]
+  const start = positionOf(await a.join(room))
+  await b.join(room)
+  const count = 1500
+  let isOver = false
+  const rejoining = (async () => {
+    while (!isOver) await b.join(room)
+  })()
+  const from = b.received.length
+  // Within the frames that a client may send at once and a second.
+  for (let n = 1; n <= count; n++) {
+    a.say(room, n)
+    if (n % 10 === 0) await pace(10)
+  }
+  await b.next(({ content }) => content === count, 15_000)
+  isOver = true
+  await rejoining
+  const seen = b.received.slice(from).filter(({ type }) => type === 'message' || type === 'joined')
+  t.same(contents(seen), range(1, count))
+  let has = start.offset
+  const ahead = []
+  for (const { type, offset } of seen) {
+    if (type === 'message') has = Number(offset)
+    else if (Number(offset) > has) ahead.push({ offset, has })
+  }
+  t.same(ahead, [], 'no joined names a position that the member does not have')
+  t.ok(seen.length > count + 50, `it joined ${seen.length - count} times`)
   await nodes.close(a, b)
 }
 
