@@ -821,7 +821,7 @@ t.test('a body that nobody wants is not waited for', async (t) => {
 
 t.test('an upgrade to another protocol is ignored, as HTTP wants it', async (t) => {
   const lines = ['HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA']
-  const replace = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c' }
+  const replace = { connection: 'Upgrade, HTTP2-Settings, close', upgrade: 'h2c' }
   const { response } = await exchange(server, upgradeRequest('/health', { replace, lines }))
   t.match(response, { status: 200, headers: { connection: 'close' } })
   t.match(JSON.parse(response.body), { status: 'healthy' })

@@ -1,0 +1,239 @@
+// Upgrades in an app that embeds roomcast, beside what is the app's own.
+import type { AddressInfo } from 'node:net'
+import { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import roomcast, { type RoomcastOptions } from '../../src/app.ts'
+import { exchange } from '../support/exchange.ts'
+import { startProgram } from '../support/program.ts'
+import { RawSocket, upgradeRequest } from '../support/raw-socket.ts'
+import { SECRET, tokenFor } from '../support/token.ts'
+import { pollUntil } from '../support/until.ts'
+
+const h2c = (method: string, path: string, rest = '\r\n') =>
+  `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n${rest}`
+
+interface Host {
+  options?: Partial<RoomcastOptions>
+  server?: FastifyServerOptions
+  /** What the app does before it registers roomcast, and after. */
+  before?: (app: FastifyInstance) => void
+  after?: (app: FastifyInstance) => void
+}
+
+/** An app that embeds roomcast, and listens. */
+async function host(t: Test, { options, server = {}, before, after }: Host = {}) {
+  const app = Fastify(server)
+  t.teardown(() => app.close())
+  before?.(app)
+  await app.register(roomcast, { jwtSecret: SECRET, ...options })
+  after?.(app)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return { app, address: { host: '127.0.0.1', port: (app.server.address() as AddressInfo).port } }
+}
+
+type Where = Awaited<ReturnType<typeof host>>['address']
+
+/** Sends `bytes`, and waits until the text of everything that came has `part`. */
+async function hears(address: Where, bytes: string, part: string): Promise<string> {
+  const socket = await RawSocket.open(address)
+  let text = ''
+  socket.tcp.prependListener('data', (chunk) => {
+    text += chunk
+  })
+  socket.write(bytes)
+  await socket.until(
+    () => `${part} in ${JSON.stringify(text)}, end ${socket.end}`,
+    () => text.includes(part),
+  )
+  socket.destroy()
+  return text
+}
+
+t.test('an upgrade behind a request that is not answered yet waits for its turn', async (t) => {
+  const { address } = await host(t, {
+    after: (app) => {
+      app.get('/slow', async () => {
+        await delay(100)
+        return 'slow'
+      })
+    },
+  })
+  const slow = 'GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'
+  const plain = await hears(address, slow + slow + h2c('GET', '/health'), '"status":"healthy"')
+  t.match(plain, /slow.*slow.*healthy/s, 'the answers before it came first')
+  const text = await hears(address, slow + upgradeRequest(`/ws?token=${tokenFor('a')}`), '"type":"welcome"')
+  t.match(text, /slow.*101 Switching/s)
+})
+
+t.test('a request that offers another protocol is served as if it had not', async (t) => {
+  const { address } = await host(t, {
+    after: (app) => {
+      app.post('/echo', async (request) => ({ heard: request.body }))
+      app.get('/me', async (request) => request.headers)
+    },
+  })
+  const body = '{"a":1}'
+  const type = `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+  await hears(address, h2c('POST', '/echo', type + body), '{"heard":{"a":1}}')
+  t.match(await hears(address, h2c('HEAD', '/health'), '\r\n\r\n'), /^HTTP\/1\.1 200/)
+  const [, json = ''] = (await hears(address, h2c('GET', '/me', 'X-A: é\r\n\r\n'), '}')).split('\r\n\r\n')
+  t.same(new Set(Object.keys(JSON.parse(json))), new Set(['host', 'x-a']), 'without the offer')
+  const twice = h2c('GET', '/health') + h2c('GET', '/me')
+  t.match(await hears(address, twice, '"host":"a"'), /healthy/, 'the connection stays')
+})
+
+t.test('a close does not wait for upgrades that its hooks hold, and lets none of them in', async (t) => {
+  const held = gate()
+  const { app, address } = await host(t, {
+    before: (app) => {
+      app.addHook('preHandler', (request) => (request.url === '/never' ? new Promise(() => {}) : held.wait()))
+    },
+    after: (app) => {
+      app.get('/feed', { websocket: true }, () => {})
+      app.get('/never', { websocket: true }, () => {})
+    },
+  })
+  const entering = await Promise.all(
+    [`/ws?token=${tokenFor('a')}`, '/feed', '/never'].map(async (path) => {
+      const socket = await RawSocket.open(address)
+      await socket.flush(upgradeRequest(path))
+      return socket
+    }),
+  )
+  await held.reached(2)
+  const closing = app.close()
+  await pollUntil('the close has begun', () => app.hub.isDraining)
+  held.open()
+  const [ours, theirs, stuck] = entering as [RawSocket, RawSocket, RawSocket]
+  t.match(await ours.answer(), { status: 503 })
+  t.equal(await ours.ended(), 'fin')
+  t.equal((await theirs.answer()).status, 101)
+  t.equal((await theirs.close()).code, 1001)
+  theirs.sendClose(1001)
+  for (const socket of [ours, theirs]) socket.destroy()
+  await stuck.ended(6_000)
+  stuck.destroy()
+  await closing
+  t.equal(app.hub.size, 0)
+})
+
+t.test("the app's own WebSocket routes speak what they like, the hub its own", async (t) => {
+  const { address } = await host(t, {
+    after: (app) => {
+      app.get('/feed', { websocket: true }, () => {})
+    },
+  })
+  const offer = (names: string) => ({ lines: [`Sec-WebSocket-Protocol: ${names}`] })
+  const chosen = async (path: string, names: string) => {
+    const socket = await RawSocket.upgrade(address, path, offer(names))
+    socket.destroy()
+    return socket.response?.headers['sec-websocket-protocol']
+  }
+  t.equal(await chosen('/feed', 'graphql-transport-ws, other'), 'graphql-transport-ws')
+  const token = tokenFor('a')
+  t.equal(await chosen(`/ws?token=${token}`, 'graphql-transport-ws'), undefined)
+  t.equal(await chosen('/ws', `bearer.${token}, roomcast.v1`), 'roomcast.v1')
+})
+
+t.test('an upgrade that is refused is ended, whoever refuses it', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.get('/plain', async () => 'plain')
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.url.endsWith('?stop')) await reply.code(401).send('stop')
+  })
+  // In a context of its own, whose hooks the app's other routes do not have.
+  await app.register(async (scope) => {
+    await scope.register(roomcast, { jwtSecret: SECRET })
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  for (const [path, status] of [
+    ['/plain', 200],
+    ['/nope', 404],
+    ['/ws?stop', 401],
+    ['/ws', 401],
+    ['/w%zz', 404],
+  ] as const) {
+    const { response } = await exchange({ host: '127.0.0.1', port }, upgradeRequest(path))
+    t.equal(response.status, status, path)
+  }
+})
+
+t.test("a token is not in the app's own request log, whatever the method", async (t) => {
+  let log = ''
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      log += chunk
+      done()
+    },
+  })
+  const { address } = await host(t, { server: { logger: { level: 'trace', stream } } })
+  for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+    const bytes = `${method} /ws?token=SECRET123 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`
+    const { response } = await exchange(address, bytes)
+    t.equal(response.status, method === 'GET' ? 426 : 404, method)
+  }
+  t.notMatch(log, 'SECRET123')
+})
+
+t.test("errors of the app's own hooks go to its own error handler", async (t) => {
+  const { address } = await host(t, {
+    before: (app) => {
+      app.addHook('onRequest', async (request) => {
+        if (request.url === '/health?no') throw Object.assign(new Error('not you'), { statusCode: 403 })
+      })
+      app.setErrorHandler((error: Error, _request, reply) => reply.code(418).send({ mine: error.message }))
+    },
+  })
+  const { response } = await exchange(
+    address,
+    'GET /health?no HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+  )
+  t.match(response, { status: 418, body: '{"mine":"not you"}' })
+  const refused = await exchange(address, upgradeRequest('/ws'))
+  t.match(refused.response, { status: 401, body: /unauthorized/ }, 'refusals stay in our words')
+})
+
+t.test('two on one server, and paths with parameters, are refused', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const within = (app: FastifyInstance, prefix: string) =>
+    app.register(async (scope) => scope.register(roomcast, { jwtSecret: SECRET }), { prefix })
+  await t.rejects(async () => within(app, '/t/:tenant'), /prefix: no parameters/)
+  const other = Fastify()
+  t.teardown(() => other.close())
+  await within(other, '/a')
+  await t.rejects(async () => within(other, '/b'), /registered on this server already/)
+})
+
+t.test('an app that does not listen, or was refused, ends by itself', async (t) => {
+  for (const options of [`{ jwtSecret: '${SECRET}' }`, '{}']) {
+    const code = `
+      import Fastify from 'fastify'
+      import roomcast from './dist/src/app.js'
+      const app = Fastify()
+      await app.register(roomcast, ${options}).then(() => app.ready(), () => {})`
+    const program = startProgram(t, process.execPath, ['--input-type=module', '-e', code])
+    t.equal(await program.exited(), 0, options)
+  }
+})
+
+/** Holds hooks until it is opened. */
+function gate() {
+  let open = () => {}
+  let count = 0
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return {
+    open,
+    wait() {
+      count++
+      return opened
+    },
+    reached: (n: number) => pollUntil(`${n} are held`, () => count >= n),
+  }
+}
