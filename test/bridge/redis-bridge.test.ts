@@ -1,5 +1,5 @@
-import t from 'tap'
-import { bridgeContract } from '../support/bridge-contract.ts'
+import t, { type Test } from 'tap'
+import { bridgeContract, TestNode } from '../support/bridge-contract.ts'
 import { startRedis, startRedisCluster } from '../support/redis.ts'
 import { redisBridge } from '../support/redis-bridge.ts'
 
@@ -12,3 +12,49 @@ t.teardown(async () => {
 
 bridgeContract('one Redis', { nodes: 2, create: (limits) => redisBridge(single.url, limits) })
 bridgeContract('Redis Cluster', { nodes: 2, create: (limits) => redisBridge(cluster.url, limits) })
+
+const limits = { historySize: 5, historyTtlMs: 60_000, historyMaxBytes: 100_000 }
+
+async function nodeWith(t: Test, some: Partial<typeof limits> = {}): Promise<TestNode> {
+  const node = new TestNode(redisBridge(single.url, { ...limits, ...some }))
+  t.teardown(() => node.bridge.close())
+  await node.bridge.whenUp(5000)
+  return node
+}
+
+t.test('what nodes without history publish is a hole to those with one, and they say so', async (t) => {
+  const [keeps, keepsNot] = [await nodeWith(t), await nodeWith(t, { historySize: 0 })]
+  t.match(await keeps.publish('r', 1), { offset: 1 })
+  const { position } = await keeps.bridge.replay('r', { since: undefined, limit: 0 })
+  t.match(position, { offset: 1 })
+  t.match(await keepsNot.publish('r', 2), { offset: undefined })
+  const { isComplete } = await keeps.bridge.replay('r', { since: position, limit: 9 })
+  t.equal(isComplete, false)
+})
+
+t.test("a room's key of another type is replaced, and harms no other room", async (t) => {
+  const node = await nodeWith(t)
+  const once = { user: 'u', key: 'k' }
+  for (const room of ['p', 'q', 's']) await node.publish(room, 0, { once })
+  const keys = (await single.command('KEYS', '*')) as string[]
+  const spoilt = keys.filter((key) => /\{[pqs]\}/.test(key))
+  t.equal(spoilt.length, 9, `messages, position and mark of each: ${spoilt}`)
+  for (const key of spoilt) {
+    await single.command('DEL', key)
+    // Of each room one kind is spoilt.
+    const kinds = { p: /messages/, q: /position/, s: /once/ }
+    const [, room] = /\{([pqs])\}/.exec(key) ?? []
+    if (kinds[room as keyof typeof kinds].test(key)) await single.command('SADD', key, 'x')
+  }
+  t.equal((await node.bridge.replay('p', { since: { epoch: 'x', offset: 0 }, limit: 9 })).isComplete, false)
+  for (const room of ['p', 'q', 's']) {
+    t.match(
+      await node.publish(room, 1, { once }),
+      { scope: 'cluster', offset: 1, duplicate: undefined },
+      room,
+    )
+    t.match(await node.publish(room, 1, { once }), { scope: 'cluster', duplicate: true })
+    t.equal((await node.bridge.replay(room, { since: undefined, limit: 9 })).messages.length, 1)
+  }
+  t.match(node.bridge.status(), { state: 'up' })
+})

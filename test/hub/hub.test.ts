@@ -39,9 +39,9 @@ function setUp(options: Partial<typeof limits> = {}, clock = new ManualClock(), 
   const bridge = given ?? new MemoryBridge(all, clock)
   const hub = new Hub({ bridge, limits: all, log: silentLog, clock })
   t.teardown(() => hub.close())
-  const connect = () => {
+  const connect = (expiresAt = Infinity) => {
     const socket = new FakeSocket()
-    const client = hub.connect(socket, { user: 'u', permissions: everything, expiresAt: Infinity })
+    const client = hub.connect(socket, { user: 'u', permissions: everything, expiresAt })
     socket.onClose = () => client.socketClosed()
     const pump = new ReadPump(hub, client, {
       clock,
@@ -150,6 +150,27 @@ t.test('what waits behind an answer is not carried out for a client that has gon
   b.client.socketClosed()
   t.equal(hub.rooms.size, 0)
 })
+
+t.test(
+  'a client whose token has ended gets and says nothing more, also before the heartbeat looks',
+  async (t) => {
+    const { clock, connect } = setUp()
+    const [a, b, c] = [connect(), connect(clock.wallMs() + 50), connect(clock.wallMs() + 50)]
+    for (const one of [a, b, c]) one.say({ type: 'join', room: 'r' })
+    await turnEnd()
+    clock.now += 49
+    a.say({ type: 'message', room: 'r', content: 'in time' })
+    await turnEnd()
+    clock.now += 1
+    for (const one of [a, b, c]) one.socket.written = []
+    c.say({ type: 'message', room: 'r', content: 'too late' })
+    a.say({ type: 'message', room: 'r', content: 'not for b' })
+    await turnEnd()
+    t.same(decodeFrames(a.socket), [])
+    t.same(decodeFrames(b.socket), [])
+    t.strictSame([a.socket.closed, b.socket.closed, c.socket.closed], [undefined, 4401, 4401])
+  },
+)
 
 t.test('a client that is behind gets no recovery on top of what waits', async (t) => {
   const { connect } = setUp({ historySize: 10, outboxMaxBytes: 300 })

@@ -229,6 +229,23 @@ async function upgrades(nodes: readonly Server[], from: string, count: number) {
 const fiveOf = (count: number) => Array.from({ length: count }, (_, n) => (n < 5 ? 101 : 429))
 
 t.test(
+  'links that have come to different servers behind one address find one again',
+  { buffered: true },
+  async (t) => {
+    const [first, second] = [await redisFor(t), await redisFor(t)]
+    const relay = await relayFor(t, first.port)
+    const pair = await startPair(t, relay.url)
+    const traffic = await Traffic.start(t, pair, { everyMs: 50 })
+    await traffic.flows()
+    relay.target = second.port
+    // The publishers stay where they are, and are answered.
+    relay.cut('subscribe')
+    await isWhole(t, pair, traffic, { backMs: performance.now(), withinMs: 10_000 })
+    t.notMatch(await first.command('CLIENT', 'LIST'), 'roomcast-publisher', 'none is left at the first')
+  },
+)
+
+t.test(
   'the connection limiter: across nodes, and locally without ever waiting',
   { buffered: true },
   async (t) => {

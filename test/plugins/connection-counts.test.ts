@@ -1,0 +1,65 @@
+import t from 'tap'
+import { connectionCounts } from '../../plugins/connection-counts.ts'
+
+type Counted = { current: number; ttl: number }
+
+/** A Redis that answers when the test says so; a real one is in test/redis/outage-silent.test.ts. */
+function slowRedis() {
+  const asked: ((error: Error | null, reply?: [number, number]) => void)[] = []
+  let cuts = 0
+  const redis = {
+    status: 'ready',
+    defineCommand() {},
+    rateLimit(...args: unknown[]) {
+      asked.push(args.at(-1) as (typeof asked)[number])
+    },
+    disconnect() {
+      cuts++
+    },
+  }
+  const counts = connectionCounts(redis, 'p:')
+  const count = (key: string) =>
+    new Promise<Counted>((resolve) => counts.incr(key, (_error, counted) => resolve(counted), 10_000, 5))
+  return { redis, asked, count, cuts: () => cuts }
+}
+
+t.test('what Redis counts is taken, and a failure is counted here', async (t) => {
+  const { asked, count } = slowRedis()
+  const first = count('a')
+  asked[0]?.(null, [7, 900])
+  t.strictSame(await first, { current: 7, ttl: 900 })
+  const second = count('a')
+  asked[1]?.(new Error('gone'))
+  t.match(await second, { current: 1 })
+  t.match(await count('a'), { current: 2 }, 'and so is the next, without asking')
+  t.equal(asked.length, 2)
+})
+
+t.test('a Redis that owes an answer is asked no more: it would count all of it when it thaws', async (t) => {
+  const { asked, count, cuts } = slowRedis()
+  const startMs = performance.now()
+  t.match(await count('a'), { current: 1 }, 'counted here')
+  t.ok(performance.now() - startMs < 500, 'an upgrade waits half a second at most')
+  for (let n = 2; n <= 5; n++) t.match(await count('a'), { current: n })
+  t.equal(asked.length, 1)
+  asked[0]?.(null, [1, 900])
+  const next = count('a')
+  t.equal(asked.length, 2, 'it has answered, so it is asked again')
+  asked[1]?.(null, [2, 800])
+  t.match(await next, { current: 2 })
+  t.equal(cuts(), 0)
+})
+
+t.test('a window here is one of the steady clock', async (t) => {
+  const { count, redis } = slowRedis()
+  redis.status = 'end'
+  const { now } = Date
+  t.teardown(() => {
+    Date.now = now
+  })
+  await count('a')
+  Date.now = () => now() - 3_600_000
+  const { current, ttl } = await count('a')
+  t.equal(current, 2)
+  t.ok(ttl <= 10_000, 'a clock that is put back does not lengthen it')
+})
