@@ -19,10 +19,10 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/bridge/redis-url.ts',
   ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/auth/'],
-  ['config', 'src/config.ts'],
+  ['config', 'src/config.ts', 'src/setting-kinds.ts'],
   ['hub', 'src/hub/'],
   ['protocol', 'src/protocol/'],
-  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts'],
+  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts', 'src/bounded-map.ts'],
 ]
 const order = [
   'server',

@@ -145,7 +145,8 @@ t.test('an app in TypeScript sees the types of the plugin and of app.hub', async
     'process.env.JWT_SECRET',
     'process.env.JWT_SECRET!',
   )
-  writeFileSync(join(app, 'app.ts'), code)
+  const own = "app.get('/feed', { websocket: true }, (socket) => socket.send('hello'))\n"
+  writeFileSync(join(app, 'app.ts'), code + own)
   const options = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, types: ['node'] }
   writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['app.ts'] }))
   const tsc = startProgram(t, process.execPath, [resolve('node_modules/typescript/bin/tsc')], { cwd: app })

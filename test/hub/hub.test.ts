@@ -285,6 +285,8 @@ t.test('publish refuses what cannot be relayed', async (t) => {
   const { hub } = setUp()
   await t.rejects(hub.publish('', 1), TypeError)
   await t.rejects(hub.publish('r', undefined), TypeError)
+  for (const user of ['', 'x'.repeat(257), 5 as never, null as never])
+    await t.rejects(hub.publish('r', 1, { user }), TypeError)
   await t.rejects(hub.publish('r', 'x'.repeat(1001)), RangeError)
   t.strictSame(await hub.publish('nobody is here', 1), { scope: 'cluster' })
 })

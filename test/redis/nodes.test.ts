@@ -839,6 +839,9 @@ t.test('all of it leaves both nodes sound', async (t) => {
       [],
       'no warning and no error, but of the pause of a whole second',
     )
+    const up = node.logs.filter(({ msg }) => msg === 'redis is up').map(({ link }) => link)
+    for (const link of ['publisher', 'subscriber'])
+      t.ok(up.includes(link), `its log says that the ${link} is up`)
     t.same(await node.stop(), { code: 0, signal: null })
     t.equal(node.stderr, '')
   }
