@@ -2,6 +2,7 @@ import fastifyRedis from '@fastify/redis'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Cluster, Redis } from 'ioredis'
+import { keepHostNames } from '../src/bridge/redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from '../src/bridge/redis-url.ts'
 import type { Config } from '../src/config.ts'
 
@@ -58,7 +59,8 @@ function createClient(target: RedisTarget): Redis | Cluster {
   return new Cluster(target.nodes, {
     enableOfflineQueue,
     clusterRetryStrategy: retry,
-    redisOptions: { ...nodeOptions, ...target.login },
+    redisOptions: { ...nodeOptions, ...target.options },
+    ...keepHostNames,
   })
 }
 

@@ -8,6 +8,7 @@ const needs = {
   chromium: existsSync('/usr/bin/chromium'),
   'python3-websockets': existsSync('/usr/lib/python3/dist-packages/websockets'),
   nginx: hasCommand('nginx'),
+  openssl: hasCommand('openssl'),
   iproute2: hasCommand('ip'),
   // For the benchmark's load generator.
   gcc: hasCommand('cc'),

@@ -131,7 +131,7 @@ export const settings = z
     redisUrl: redisAddress
       .optional()
       .describe(
-        'Redis, for more than one node: `redis://[user:password@]host:port`, `rediss://…`, `redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`. Unset: the in-memory bridge.',
+        'Redis, for more than one node: `redis://[user:password@]host:port`, `rediss://…`, `redis+sentinel://host:port,host:port/master-name` or `redis+cluster://host:port,host:port`, with TLS `rediss+cluster://…`. Unset: the in-memory bridge.',
       ),
     redisPrefix: z
       .string()

@@ -100,6 +100,11 @@ export class RedisClient {
   }
 }
 
+/** ioredis would connect to a Cluster's addresses, for which certificates are seldom made. */
+export const keepHostNames = {
+  dnsLookup: (host: string, callback: (error: null, address: string) => void) => callback(null, host),
+}
+
 function createDriver(target: RedisTarget, connectionName: string): Redis | Cluster {
   const options = {
     connectionName,
@@ -121,6 +126,7 @@ function createDriver(target: RedisTarget, connectionName: string): Redis | Clus
     shardedSubscribers: true,
     clusterRetryStrategy: null,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-    redisOptions: { ...nodeOptions, ...target.login },
+    redisOptions: { ...nodeOptions, ...target.options },
+    ...keepHostNames,
   })
 }

@@ -1,11 +1,13 @@
 /** Where Redis is: one server, a master found by Sentinels, or a Cluster. `options` are as ioredis takes them. */
 export type RedisTarget =
-  | { kind: 'single'; options: Address & Login & { db: number; tls?: object } }
+  | { kind: 'single'; options: Address & Login & { db: number } }
   | { kind: 'sentinel'; options: Login & { sentinels: Address[]; name: string } }
-  | { kind: 'cluster'; nodes: Address[]; login: Login }
+  | { kind: 'cluster'; nodes: Address[]; options: Login }
 interface Login {
   username?: string
   password?: string
+  /** With TLS, by Node's own rules for certificates. */
+  tls?: object
 }
 interface Address {
   host: string
@@ -14,32 +16,36 @@ interface Address {
 
 const DEFAULT_PORT = 6379
 const FORMS =
-  'must be redis://host:port, rediss://…, redis+sentinel://host:port,…/name or redis+cluster://host:port,…; user and password, if any, percent-encoded before an @; no query'
+  'must be redis://host:port, rediss://…, redis+sentinel://host:port,…/name, redis+cluster://host:port,… or rediss+cluster://…; user and password, if any, percent-encoded before an @; no query'
 
 /**
  * Reads REDIS_URL: `redis://host:port/database`, or `rediss://` with TLS, for one server, where port and database may
- * be left out; `redis+sentinel://host:port,host:port/master-name`; `redis+cluster://host:port,host:port`. User and
+ * be left out; `redis+sentinel://host:port,host:port/master-name`; `redis+cluster://host:port,host:port`, with TLS
+ * `rediss+cluster://`. User and
  * password stand before the `@`, percent-encoded. Throws an Error that says what is wrong and repeats nothing of it.
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const [, scheme, user, hosts, path] =
     /^([a-z+]+):\/\/(?:([^@/]*)@)?([^/@?#\s]+)(?:\/([^/?#\s]*))?$/.exec(url) ?? []
   if (scheme === undefined || hosts === undefined) throw new Error(FORMS)
-  const login = parseLogin(user)
+  const login: Login = { ...parseLogin(user), ...(scheme.startsWith('rediss') && { tls: {} }) }
   switch (scheme) {
     case 'redis':
     case 'rediss': {
       if (path !== undefined && !/^\d{0,9}$/.test(path))
         throw new Error('its path must be the number of a database')
-      const server = { ...parseAddress(hosts, DEFAULT_PORT), db: Number(path ?? 0), ...login }
-      return { kind: 'single', options: scheme === 'rediss' ? { ...server, tls: {} } : server }
+      return {
+        kind: 'single',
+        options: { ...parseAddress(hosts, DEFAULT_PORT), db: Number(path ?? 0), ...login },
+      }
     }
     case 'redis+sentinel':
       if (!path) throw new Error("the master's name is missing: redis+sentinel://host:port,…/name")
       return { kind: 'sentinel', options: { sentinels: parseAddresses(hosts), name: path, ...login } }
     case 'redis+cluster':
+    case 'rediss+cluster':
       if (path) throw new Error('a Cluster has no database numbers')
-      return { kind: 'cluster', nodes: parseAddresses(hosts), login }
+      return { kind: 'cluster', nodes: parseAddresses(hosts), options: login }
     default:
       throw new Error(FORMS)
   }

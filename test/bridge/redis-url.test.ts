@@ -26,8 +26,9 @@ t.test('where Redis is, with what it is let in', async (t) => {
     ],
     [
       'redis+cluster://:p@c:5',
-      { kind: 'cluster', nodes: [{ host: 'c', port: 5 }], login: { password: 'p' } },
+      { kind: 'cluster', nodes: [{ host: 'c', port: 5 }], options: { password: 'p' } },
     ],
+    ['rediss+cluster://c:5', { kind: 'cluster', nodes: [{ host: 'c', port: 5 }], options: { tls: {} } }],
   ] as const) {
     t.strictSame(parseRedisUrl(url), target, url)
   }
@@ -49,6 +50,8 @@ t.test('what is not an address of Redis is refused with the reason, and not repe
     ['redis+cluster://h', 'needs its port'],
     ['redis+cluster://h:1/3', 'no database numbers'],
     ['redis+sentinel://h:1', "master's name"],
+    ['rediss+sentinel://h:1/m', 'must be redis://'],
+    ['rediss+sentinel://h:1/m', 'must be redis://'],
   ] as const) {
     const { message } = t.throws(() => parseRedisUrl(url), url) as Error
     t.match(message, reason, url)

@@ -1,8 +1,10 @@
 // Redis under Sentinels and as a Cluster: what one Redis gives, and what is left when a server of it dies.
 import t, { type Test } from 'tap'
+import { makeCertificate } from '../support/certificate.ts'
 import { type Client, connect, type Envelope } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { fenceAcross, joinFence, nodesAre, startNodes } from '../support/nodes.ts'
-import type { TestRedis } from '../support/redis.ts'
+import { startRedis, startRedisCluster, type TestRedis, tlsArgs } from '../support/redis.ts'
 import { roleOf, startCluster, startSentinelSet } from '../support/redis-topologies.ts'
 import { type Server, startServer } from '../support/server.ts'
 import { pollUntil } from '../support/until.ts'
@@ -50,6 +52,31 @@ class Pair {
 const round = (ms: number) => `${Math.round(ms)} ms`
 
 t.jobs = 2
+
+t.test(
+  'TLS: one Redis and a Cluster, for nodes that trust the certificate',
+  { buffered: true },
+  async (t) => {
+    const certificate = makeCertificate(t)
+    const port = await freePort()
+    const single = await startRedis(tlsArgs(port, certificate))
+    t.teardown(() => single.stop())
+    const cluster = await startRedisCluster(certificate)
+    t.teardown(() => cluster.stop())
+    for (const url of [`rediss://127.0.0.1:${port}`, cluster.url]) {
+      const nodes = (await startNodes(t, 2, { REDIS_URL: url, ...certificate.trust })) as [Server, Server]
+      for (const room of ['a', 'b', 'c']) {
+        const pair = await Pair.join(nodes, room)
+        t.ok(await pair.crosses(), `messages cross in ${room}`)
+        await pair.close()
+      }
+      const doubting = await startServer({ REDIS_URL: url }, { waitForReady: false })
+      t.teardown(() => doubting.stop('SIGKILL'))
+      await doubting.ready()
+      t.match(await doubting.health(), { status: 'degraded' }, 'others do not connect')
+    }
+  },
+)
 
 t.test('Sentinel: nodes follow the master', { buffered: true }, async (t) => {
   const set = await startSentinelSet(1_000)

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import type { Certificate } from './certificate.ts'
 import { freePort } from './free-port.ts'
 import { pollUntil } from './until.ts'
 
@@ -95,15 +96,27 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
   return redis
 }
 
-/** Three masters that share the slots. */
-export async function startRedisCluster(): Promise<{
+/** Arguments for TLS on a port of its own; the other stays for the test's own commands. */
+export function tlsArgs(port: number, { cert, key }: Certificate): string[] {
+  const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert]
+  return ['--tls-port', String(port), ...files, '--tls-auth-clients', 'no']
+}
+
+/** Three masters that share the slots; with a certificate they speak TLS to nodes and to each other. */
+export async function startRedisCluster(certificate?: Certificate): Promise<{
   servers: TestRedis[]
   url: string
   stop(): Promise<void>
 }> {
   const servers: TestRedis[] = []
+  /** Where each is known to nodes and to the others. */
+  const ports: number[] = []
   for (let n = 0; n < 3; n++) {
-    servers.push(await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']))
+    const tlsPort = await freePort()
+    const tls = certificate === undefined ? [] : [...tlsArgs(tlsPort, certificate), '--tls-cluster', 'yes']
+    const server = await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...tls])
+    servers.push(server)
+    ports.push(certificate === undefined ? server.port : tlsPort)
   }
   const [first] = servers as [TestRedis, ...TestRedis[]]
   const perNode = Math.ceil(16_384 / servers.length)
@@ -111,7 +124,7 @@ export async function startRedisCluster(): Promise<{
     const end = Math.min(16_383, (index + 1) * perNode - 1)
     await server.command('CLUSTER', 'ADDSLOTSRANGE', index * perNode, end)
     await server.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
-    if (server !== first) await first.command('CLUSTER', 'MEET', '127.0.0.1', server.port)
+    if (server !== first) await first.command('CLUSTER', 'MEET', '127.0.0.1', ports[index] as number)
   }
   for (const server of servers) {
     await pollUntil('the cluster', async () => {
@@ -121,7 +134,7 @@ export async function startRedisCluster(): Promise<{
   }
   return {
     servers,
-    url: `redis+cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: `redis${certificate === undefined ? '' : 's'}+cluster://${ports.map((port) => `127.0.0.1:${port}`).join(',')}`,
     stop: async () => {
       for (const server of servers) await server.stop()
     },
