@@ -65,7 +65,7 @@ export const authPlugin = fp(
       const known = cache.get(token, Date.now())
       if (known !== undefined) return known
       if (!isCanonical(token)) {
-        fault = 'its signature has bits to spare that are set'
+        fault = 'its signature is not plain base64url'
         return undefined
       }
       for (const verify of verifiers) {

@@ -21,7 +21,7 @@ const LOCAL_ADDRESSES = 50_000
 const REDIS_TIMEOUT_MS = 400
 /** After a failure Redis is left alone for this long, so that not every upgrade waits for it. */
 const REDIS_REST_MS = 1000
-/** With an answer owed for this long the connection is given up: nobody may be at its other end. */
+/** With an answer owed for this long, also to the connection's own beginning, it is given up: nobody may be there. */
 const REDIS_GIVE_UP_MS = 3000
 
 /**
@@ -40,7 +40,8 @@ class SharedCounts implements Store {
   #restsUntilMs = -Infinity
   /** Counts that Redis owes for longer than an upgrade waits, and since when. */
   #owed = 0
-  #owedSinceMs = 0
+  /** Since when Redis owes counts, or is connected and not ready; undefined when neither is so. */
+  #silentSinceMs: number | undefined
 
   constructor(redis: ShortRedis, prefix: string, local: Store) {
     this.#redis = redis
@@ -56,7 +57,7 @@ class SharedCounts implements Store {
     let isLate = false
     const timer = setTimeout(() => {
       isLate = true
-      if (this.#owed++ === 0) this.#owedSinceMs = performance.now()
+      this.#owed++
       this.#local.incr(key, callback, windowMs, max)
     }, REDIS_TIMEOUT_MS)
     const whenCounted: Callback = (error, result) => {
@@ -72,15 +73,17 @@ class SharedCounts implements Store {
   /** A frozen Redis counts what it was asked when it thaws. So it is asked no more while it owes anything. */
   #mayAsk(): boolean {
     const now = performance.now()
-    if (this.#owed > 0 && now - this.#owedSinceMs > REDIS_GIVE_UP_MS) {
-      this.#owedSinceMs = now
+    const { status } = this.#redis
+    if (this.#owed === 0 && status !== 'connect') this.#silentSinceMs = undefined
+    else this.#silentSinceMs ??= now
+    if (this.#silentSinceMs !== undefined && now - this.#silentSinceMs > REDIS_GIVE_UP_MS) {
+      this.#silentSinceMs = now
       this.#redis.disconnect(true)
     }
-    return this.#redis.status === 'ready' && this.#owed === 0 && now >= this.#restsUntilMs
+    return status === 'ready' && this.#owed === 0 && now >= this.#restsUntilMs
   }
 }
 
-/** Counts in windows that begin with an address's first connection, by the steady clock. */
 class LocalCounts implements Store {
   readonly #windows = new BoundedMap<string, { count: number; beganMs: number }>(LOCAL_ADDRESSES)
 

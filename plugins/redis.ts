@@ -36,6 +36,8 @@ export const redisPlugin = fp(
     if (client === undefined) return
     // The bridge's log says when Redis is down; here every refused attempt would say it again.
     client.on('error', () => {})
+    if (target?.kind === 'single' && target.options.db !== 0)
+      stayOutOfOthers(client as Redis, target.options.db)
     app.addHook('onClose', async () => client.disconnect())
     // @fastify/redis would hold the boot up until Redis is there, so it is told only of a client that is ready.
     if (await isReadySoon(client))
@@ -61,6 +63,15 @@ function createClient(target: RedisTarget): Redis | Cluster {
     clusterRetryStrategy: retry,
     redisOptions: { ...nodeOptions, ...target.options },
     ...keepHostNames,
+  })
+}
+
+/** The driver goes on in database 0 when it is refused the one that was asked for. */
+function stayOutOfOthers(client: Redis, database: number): void {
+  client.on('ready', () => {
+    client.select(database).catch((error: Error) => {
+      if (error.name === 'ReplyError') client.disconnect()
+    })
   })
 }
 

@@ -1,6 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket as TcpSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
 import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../src/config.ts'
 import { type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
@@ -28,47 +28,36 @@ export function checkUpgradesAreFree(app: FastifyInstance): void {
  * Has upgrades carried out a few at a time, and cuts what gets stuck between Node and the handshake: a hook that never
  * answers, a target that cannot be decoded, a server that is closing. Each would keep its descriptor for ever.
  */
-export function guardUpgrades(app: FastifyInstance): void {
-  const { server } = app
+export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void {
+  const server = app.server as Server & Declining
   guarded.add(server)
   // @fastify/websocket has just added it.
   const upgrade = server.listeners('upgrade').at(-1) as UpgradeListener
   /** The upgrades that are not done, oldest first. Those that were cut stay until the sweep. */
   const pending = new Map<IncomingMessage, { socket: Duplex; startedAt: number }>()
-
-  const carryOut: UpgradeListener = (request, socket, head) => {
-    const earlier = responseOn(socket)
-    if (earlier !== undefined) {
-      // Requests may be sent without waiting for answers; these keep their order.
-      socket.on('error', destroy)
-      earlier.once('close', () => {
-        socket.off('error', destroy)
-        if (!socket.destroyed) carryOut(request, socket, head)
-      })
-    } else if (!isWebSocket(request)) {
+  const onFailed = (error: Error) => app.log.error({ err: error }, 'an upgrade failed')
+  const queue = new UpgradeQueue((request, socket, head) => {
+    pending.set(request, { socket, startedAt: performance.now() })
+    if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
+    upgrade(request, socket, head)
+    // Refused, perhaps by hooks that know nothing of upgrades: nobody else would end the connection.
+    responseOn(socket)?.once('finish', () => {
       pending.delete(request)
-      serveAsPlain(server, request, socket, head)
-    } else {
-      if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
-      upgrade(request, socket, head)
-      // Refused, perhaps by hooks that know nothing of upgrades: nobody else would end the connection.
-      responseOn(socket)?.once('finish', () => {
-        pending.delete(request)
-        socket.end(destroy.bind(socket))
-      })
-    }
-  }
-  const queue = new UpgradeQueue(
-    (request, socket, head) => {
-      pending.set(request, { socket, startedAt: performance.now() })
-      carryOut(request, socket, head)
-    },
-    (error) => app.log.error({ err: error }, 'an upgrade failed'),
-  )
+      socket.end(destroy.bind(socket))
+    })
+  }, onFailed)
+  const plain = new PlainRequests(app, onFailed)
   server.off('upgrade', upgrade)
   if (server.listenerCount('upgrade') > 0)
     app.log.warn('upgrades of this server have another listener, but roomcast answers them all')
-  server.on('upgrade', queue.add)
+  // Node 22.21, 24.9 and later then serve the request themselves.
+  if (server.shouldUpgradeCallback !== undefined) server.shouldUpgradeCallback = isWebSocket
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    onceAnswered(socket, () => {
+      if (isPlain(request)) plain.serve(request, socket)
+      else queue.add(request, socket, head)
+    })
+  })
 
   const sweep = setInterval(() => {
     for (const [request, { socket, startedAt }] of pending) {
@@ -87,6 +76,7 @@ export function guardUpgrades(app: FastifyInstance): void {
     server.removeAllListeners('upgrade')
     server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => refuseAsClosing(socket))
     for (const socket of queue.clear()) refuseAsClosing(socket)
+    setTimeout(() => plain.cut(), closeGraceMs).unref()
   })
   app.addHook('onClose', async () => {
     clearInterval(sweep)
@@ -94,9 +84,28 @@ export function guardUpgrades(app: FastifyInstance): void {
   })
 }
 
+/** What later Node versions than our types' have: whether a request's offer to upgrade is taken up. */
+interface Declining {
+  shouldUpgradeCallback?: (request: IncomingMessage) => boolean
+}
+
 /** The answer that is under way on a connection. Node has no other name for it. */
 function responseOn(socket: Duplex): ServerResponse | undefined {
   return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+}
+
+/** Requests may be sent without waiting for answers; an upgrade behind one keeps its place. */
+function onceAnswered(socket: Duplex, then: () => void): void {
+  const earlier = responseOn(socket)
+  if (earlier === undefined) {
+    then()
+    return
+  }
+  socket.on('error', destroy)
+  earlier.once('close', () => {
+    socket.off('error', destroy)
+    if (!socket.destroyed) onceAnswered(socket, then)
+  })
 }
 
 function isWebSocket({ headers }: IncomingMessage): boolean {
@@ -105,25 +114,46 @@ function isWebSocket({ headers }: IncomingMessage): boolean {
 
 /**
  * RFC 9110 section 7.8: an upgrade to what we do not speak is ignored. Java's HttpClient and `curl --http2` offer h2c
- * with every request, and without a listener for upgrades Node would ignore it. So the server is given the connection
- * anew, with the request as it would have been.
+ * with every request, and a health check may be made by either. A body is in nobody's hands here, so what has one is
+ * refused like any upgrade.
  */
-function serveAsPlain(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const { method, url, httpVersion, rawHeaders } = request
-  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const [name = '', value = ''] = rawHeaders.slice(at, at + 2)
-    const rest = /^connection$/i.test(name) ? withoutUpgrade(value) : value
-    if (/^(upgrade|http2-settings)$/i.test(name) || (rest === '' && value !== '')) continue
-    text += `${name}: ${rest}\r\n`
-  }
-  socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]))
-  server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket)
+function isPlain(request: IncomingMessage): boolean {
+  const { method = '', headers } = request
+  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  return !isWebSocket(request) && /^(GET|HEAD)$/.test(method) && !hasBody
 }
 
-function withoutUpgrade(connection: string): string {
-  const options = connection.split(',').map((option) => option.trim())
-  return options.filter((option) => !/^(upgrade|http2-settings)$/i.test(option)).join(', ')
+/** Serves requests that Node has given out as upgrades, and ends their connections: what follows may be no request. */
+class PlainRequests {
+  readonly #app: FastifyInstance
+  readonly #onFailed: (error: Error) => void
+  readonly #sockets = new Set<Duplex>()
+
+  constructor(app: FastifyInstance, onFailed: (error: Error) => void) {
+    this.#app = app
+    this.#onFailed = onFailed
+  }
+
+  serve(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', destroy)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    const response = new ServerResponse(request)
+    response.shouldKeepAlive = false
+    response.on('finish', () => socket.end(destroy.bind(socket)))
+    try {
+      response.assignSocket(socket as TcpSocket)
+      this.#app.routing(request, response)
+    } catch (error) {
+      this.#onFailed(error as Error)
+      socket.destroy()
+    }
+  }
+
+  /** Ends those that are not answered: a server's close knows of none of them. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
 }
 
 function refuseAsClosing(socket: Duplex): void {

@@ -106,6 +106,7 @@ function chooseProtocol(offered: Set<string>, request: IncomingMessage): string 
 /** What ws ends a socket for by itself. */
 function faultOf(code: number): { cause: FrameFault; reason: string } {
   if (code === 1009) return { cause: 'messageTooBig', reason: 'message too big' }
+  if (code === 1008) return { cause: 'tooManyPieces', reason: 'too many fragments or pieces' }
   if (code === 1007) return { cause: 'badFrame', reason: 'text that is not UTF-8' }
   return { cause: 'badFrame', reason: 'not a valid frame' }
 }
@@ -128,7 +129,7 @@ export const websocketPlugin = fp(
       preClose: (done: () => void) => done(),
     })
     closeOthers(app)
-    guardUpgrades(app)
+    guardUpgrades(app, config.shutdownGraceMs)
     refuseUpgradesOfPlainRoutes(app)
   },
   { name: 'roomcast-websocket' },
@@ -142,7 +143,7 @@ function closeOthers(app: FastifyInstance): void {
     if (ofTheHub.has(request)) return
     others.add(socket)
     socket.once('close', () => others.delete(socket))
-    // It has waited in a hook meanwhile.
+    // A hook has held its upgrade until now.
     if (isClosing) queueMicrotask(() => socket.close(1001, 'shutting down'))
   })
   app.addHook('preClose', async () => {

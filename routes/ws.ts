@@ -59,11 +59,16 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
   hideOtherMethods(app)
 }
 
-/** Other methods are nothing that is there, as ever, but without the request line in a host's log: it may hold a token. */
+/**
+ * Other methods are nothing that is there, unless a host has them. The route is for its log only: a host's own would
+ * have the request line, and that may hold a token.
+ */
 function hideOtherMethods(app: FastifyInstance): void {
+  const url = '/ws'
+  const isFree = (method: string) => !app.hasRoute({ method: method as 'POST', url: app.prefix + url })
   app.route({
-    method: app.supportedMethods.filter((method) => method !== 'GET'),
-    url: '/ws',
+    method: app.supportedMethods.filter((method) => method !== 'GET' && isFree(method)),
+    url,
     logLevel: 'silent',
     onRequest: async (_request, reply) => reply.callNotFound(),
     handler: async () => {},

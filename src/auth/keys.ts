@@ -16,7 +16,8 @@ const byCurve: Record<string, Algorithm> = { prime256v1: 'ES256', secp384r1: 'ES
 
 /**
  * The keys that the settings name. Each key gets only the algorithms of its own kind, so that a public key is never
- * taken for an HMAC secret. `nameOf` names settings in errors. Throws ConfigError when there is no key, or none that an accepted algorithm fits.
+ * taken for an HMAC secret. `nameOf` names settings in errors. Throws ConfigError when there is no key, or none that an
+ * accepted algorithm fits.
  */
 export function verificationKeys(
   config: Config,

@@ -149,16 +149,21 @@ export class MemoryBridge implements Bridge {
     // A little more, so that it is seldom: a Map passes over all that was moved since it was last looked through.
     const enough = historyTotalBytes * ENOUGH
     for (const room of this.#histories.keys()) {
-      if (this.#bytes <= enough || room === current) return
-      this.#forget(room)
+      if (this.#bytes <= enough || room === current) break
+      this.#drop(room)
     }
+    this.#nextEpoch = newEpoch()
   }
 
   /** Whoever has a position in a forgotten history must not take a later one for it. */
   #forget(room: string): void {
+    this.#drop(room)
+    this.#nextEpoch = newEpoch()
+  }
+
+  #drop(room: string): void {
     this.#bytes -= this.#histories.get(room)?.bytes ?? 0
     this.#histories.delete(room)
-    this.#nextEpoch = newEpoch()
   }
 
   #sweep(): void {

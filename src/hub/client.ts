@@ -31,8 +31,8 @@ export interface ClientContext {
 
 /** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
 export type Cause = CloseName | FrameFault | 'peer' | 'lost' | 'silent'
-/** Frames that end a client: over maxMessageBytes, or against the rules of WebSocket. */
-export type FrameFault = 'messageTooBig' | 'badFrame'
+/** Frames that end a client: over maxMessageBytes, over the limit on pieces, or against the rules of WebSocket. */
+export type FrameFault = 'messageTooBig' | 'tooManyPieces' | 'badFrame'
 
 /** A client's figures; bytes and messages both ways, times as Unix milliseconds. */
 export interface ClientStats {

@@ -168,7 +168,8 @@ export class Hub implements ClientContext, BridgeHost {
 
   /**
    * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
-   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`. Resolves when the bridge has taken it.
+   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`. Resolves when
+   * the bridge has taken it.
    */
   async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
     if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')

@@ -48,7 +48,7 @@ export class Membership {
       this.#admit(client, room, since, entry, answer)
       return true
     }
-    if (since === undefined && client.rooms.has(room)) {
+    if (since === undefined && this.#positionOf(client, room) !== undefined) {
       return entry.then((entry) => {
         if (client.isOpen) this.#admitAgain(client, room, entry, answer)
         return true
@@ -106,10 +106,16 @@ export class Membership {
    * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
    * has: what is in the history beyond that may still be on its way to this node.
    */
-  #admitAgain(client: Client, name: string, { scope, replay: { position } }: Entry, answer: Answer): void {
-    const room = this.rooms.get(name)
-    const has = this.#joins.in(name)?.get(client)?.through ?? room?.delivered ?? room?.openedAt ?? position
+  #admitAgain(client: Client, room: string, { scope, replay: { position } }: Entry, answer: Answer): void {
+    const has = this.#positionOf(client, room)
     client.reply(answer({ scope, position: position && has, recovered: false, missed: 0 }))
+  }
+
+  /** Up to where a member has the room's messages; undefined for others, and where the node has never known. */
+  #positionOf(client: Client, name: string): Position | undefined {
+    if (!client.rooms.has(name)) return undefined
+    const room = this.rooms.get(name)
+    return this.#joins.in(name)?.get(client)?.through ?? room?.delivered ?? room?.openedAt
   }
 
   leave(client: Client, room: string): void {
