@@ -42,14 +42,15 @@ export async function start(): Promise<Service> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (error instanceof ConfigError || isOfAddress(code)) {
-      process.stderr.write(`roomcast cannot start: ${(error as Error).message}\n`)
+      const where = error instanceof ConfigError ? '' : 'HOST, PORT: '
+      process.stderr.write(`roomcast cannot start: ${where}${(error as Error).message}\n`)
       process.exit(1)
     }
     throw error
   }
 }
 
-/** HOST or PORT cannot be had; the error's message names them. */
+/** HOST or PORT cannot be had; the error's message has their values. */
 function isOfAddress(code: string | undefined): boolean {
   return ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code ?? '')
 }

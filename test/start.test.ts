@@ -1,0 +1,36 @@
+// What ends a start, as an operator reads it.
+
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { startProgram } from './support/program.ts'
+import { SECRET } from './support/token.ts'
+
+async function cannotStart(t: Test, env: Record<string, string>, words: RegExp): Promise<void> {
+  const program = startProgram(t, process.execPath, ['dist/src/server.js'], {
+    env: { JWT_SECRET: SECRET, PORT: '0', ...env },
+  })
+  t.equal(await program.exited(), 1)
+  t.match(program.stderr, words)
+  t.equal(program.stderr.trim().split('\n').length, 1, 'one line')
+}
+
+t.test('an address that cannot be had', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const port = String((taken.address() as AddressInfo).port)
+  await cannotStart(t, { PORT: port }, /^roomcast cannot start: HOST, PORT: .*EADDRINUSE/)
+  await cannotStart(t, { HOST: 'nonsense.invalid' }, /^roomcast cannot start: HOST, PORT: /)
+})
+
+t.test('settings that cannot be honoured, all at once and by their names', async (t) => {
+  await cannotStart(
+    t,
+    { PORT: '99999', MAX_CLIENTS: 'many' },
+    /^roomcast cannot start: PORT: .*; MAX_CLIENTS: /,
+  )
+  await cannotStart(t, { REDIS_URL: 'redis://:100%@127.0.0.1' }, /^roomcast cannot start: REDIS_URL: .*%25/)
+  await cannotStart(t, { JWT_SECRET: 'two words' }, /^roomcast cannot start: JWT_SECRET: of several/)
+})
