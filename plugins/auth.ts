@@ -1,7 +1,7 @@
 import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { hasShortSecret, verificationKeys } from '../src/auth/keys.ts'
+import { hasShortSecret, type VerificationKey } from '../src/auth/keys.ts'
 import { defaultPermissions, type Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
@@ -24,7 +24,7 @@ type Verify = (token: string) => unknown
 
 /** Decorates with `verifyToken` and `authenticate`. Every key has a verifier of its own, so secrets can be rotated. */
 export const authPlugin = fp(
-  async (app: FastifyInstance, { config }: { config: Config }) => {
+  async (app: FastifyInstance, { config, keys }: { config: Config; keys: VerificationKey[] }) => {
     const rules: ClaimRules = {
       requireExp: config.jwtRequireExp,
       requireSub: config.jwtRequireSub,
@@ -32,7 +32,7 @@ export const authPlugin = fp(
       defaultPermissions: defaultPermissions(config.defaultCan),
     }
     const verifiers: Verify[] = []
-    for (const { key, algorithms } of verificationKeys(config)) {
+    for (const { key, algorithms } of keys) {
       const namespace = `roomcast${verifiers.length}`
       await app.register(fastifyJwt, {
         namespace,

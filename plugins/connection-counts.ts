@@ -33,12 +33,13 @@ export function connectionCounts(redis: ShortRedis | undefined, prefix: string):
   return redis === undefined ? local : new SharedCounts(redis, prefix, local)
 }
 
+/** Counts in Redis, and on this node what Redis does not count in time. */
 class SharedCounts implements Store {
   readonly #redis: ShortRedis
   readonly #store: Store
   readonly #local: Store
   #restsUntilMs = -Infinity
-  /** Counts that Redis owes for longer than an upgrade waits, and since when. */
+  /** Counts that Redis owes for longer than an upgrade waits. */
   #owed = 0
   /** Since when Redis owes counts, or is connected and not ready; undefined when neither is so. */
   #silentSinceMs: number | undefined
@@ -84,6 +85,7 @@ class SharedCounts implements Store {
   }
 }
 
+/** Counts in windows that begin with an address's first connection, by the steady clock. */
 class LocalCounts implements Store {
   readonly #windows = new BoundedMap<string, { count: number; beganMs: number }>(LOCAL_ADDRESSES)
 

@@ -3,7 +3,7 @@ import type { Socket as TcpSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../src/config.ts'
-import { type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
+import { destroy, type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
 
 /** An upgrade that has got no answer by then is cut, at the next sweep. */
 const UPGRADE_TIMEOUT_MS = 3500
@@ -159,10 +159,6 @@ class PlainRequests {
 function refuseAsClosing(socket: Duplex): void {
   socket.on('error', destroy)
   socket.end(closingAnswer, destroy.bind(socket))
-}
-
-function destroy(this: Duplex): void {
-  this.destroy()
 }
 
 const closingBody = JSON.stringify({ error: 'draining', message: 'shutting down' })

@@ -75,6 +75,7 @@ export class UpgradeQueue {
   }
 }
 
-function destroy(this: Duplex): void {
+/** A listener that ends its socket. */
+export function destroy(this: Duplex): void {
   this.destroy()
 }

@@ -38,7 +38,7 @@ export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
     const config = configFrom(settingsIn(options))
     // Whatever is refused is refused before anything runs.
-    verificationKeys(config)
+    const keys = verificationKeys(config)
     checkUpgradesAreFree(app)
     if (/[:*]/.test(app.prefix + prefix))
       throw new ConfigError('prefix: no parameters, clients have one path')
@@ -51,7 +51,7 @@ export const roomcast = fp(
     await app.register(
       async (scope) => {
         scope.setErrorHandler(answerRefusal)
-        await scope.register(authPlugin, { config })
+        await scope.register(authPlugin, { config, keys })
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes)

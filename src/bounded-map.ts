@@ -1,6 +1,6 @@
 /**
- * Remembers so many entries at most (two or more); beyond that the older half is forgotten at once. (To forget one at a time, a Map
- * would be asked for its oldest key again and again, and passes over all deleted ones each time.)
+ * Remembers so many entries at most (two or more); beyond that the older half is forgotten at once. (To forget one at a
+ * time, a Map would be asked for its oldest key again and again, and passes over all deleted ones each time.)
  */
 export class BoundedMap<Key, Value> {
   readonly #half: number

@@ -64,14 +64,8 @@ export async function createService(config: Config, logStream: LogStream): Promi
 /** With as few words as possible: what a peer has done wrong, or that we failed. */
 function answerError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply) {
   const status = error.statusCode ?? 500
-  const isOurs = status >= 500
-  return reply
-    .code(isOurs ? 500 : status)
-    .send(
-      isOurs
-        ? { error: 'internal', message: 'the server failed' }
-        : { error: 'bad_request', message: 'the request cannot be served' },
-    )
+  if (status >= 500) return reply.code(500).send({ error: 'internal', message: 'the server failed' })
+  return reply.code(status).send({ error: 'bad_request', message: 'the request cannot be served' })
 }
 
 /** Of a path that no route has: its first part if that is a word, as a path's is and a token is not. */

@@ -5,7 +5,7 @@ import { parseRedisUrl } from './bridge/redis-url.ts'
 
 // Values come as text from the environment, or as themselves from an embedding app.
 
-/** A whole number, of such a range. */
+/** A whole number in this range, both ends included. */
 export function integer(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`
   const parse = (value: unknown) =>
@@ -13,6 +13,7 @@ export function integer(min: number, max: number) {
   return z.preprocess(parse, z.int(error).min(min, error).max(max, error))
 }
 
+/** True or false. */
 export function flag() {
   const words = new Map<unknown, boolean>([
     ['true', true],
@@ -50,6 +51,7 @@ export const secrets = z.preprocess(
     ),
 )
 
+/** The signatures that tokens may have (RFC 7518). */
 export const algorithm = z.enum([
   'HS256',
   'HS384',
@@ -73,6 +75,7 @@ export const publicKeys = z.preprocess(
 )
 const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
 
+/** Permissions, in the form of a token's claim `can`. */
 export const canJson = z.preprocess((value, context) => {
   if (typeof value !== 'string') return value
   try {
@@ -83,6 +86,7 @@ export const canJson = z.preprocess((value, context) => {
   }
 }, z.strictObject(canClaim.shape))
 
+/** A page's origin, as browsers send it. */
 export const origin = z.string().refine(isOrigin, {
   error:
     'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, or the word null',
@@ -95,6 +99,7 @@ function isOrigin(value: string): boolean {
   return URL.canParse(value) && new URL(value).origin === value
 }
 
+/** Whom to believe about a client's address. */
 export const proxy = z.string().refine(isProxy, {
   error:
     'must be addresses or CIDR ranges of your proxies, or loopback, linklocal, uniquelocal (a hop count or "true" cannot be honoured safely)',

@@ -1,8 +1,6 @@
 // What ends a start, as an operator reads it.
-
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { startProgram } from './support/program.ts'
 import { SECRET } from './support/token.ts'

@@ -1,8 +1,6 @@
 // What an operator reads where Redis cannot be used as the settings say.
-
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { startRedis } from '../support/redis.ts'
 import { redisBridge } from '../support/redis-bridge.ts'

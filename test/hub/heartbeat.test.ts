@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Heartbeat, Pulse, type Watched } from '../../src/hub/heartbeat.ts'
 
 const times = { pingIntervalMs: 1000, pongTimeoutMs: 500 }
@@ -46,12 +46,18 @@ function setUp() {
   return { heartbeat, step }
 }
 
-t.test('a peer that is silent after a ping is ended in time', async (t) => {
+/** A client that has just been pinged, and does not answer. */
+async function pinged(t: Test) {
   const { heartbeat, step } = setUp()
   const client = silentClient()
   heartbeat.watch(client)
   await step(900)
   t.equal(client.pulse.pings, 1)
+  return { client, step }
+}
+
+t.test('a peer that is silent after a ping is ended in time', async (t) => {
+  const { client, step } = await pinged(t)
   await step(300)
   t.notOk(client.silent)
   await step(100)
@@ -61,11 +67,7 @@ t.test('a peer that is silent after a ping is ended in time', async (t) => {
 t.test(
   'a process that was stopped gives its peers the time anew: their answers may lie unread',
   async (t) => {
-    const { heartbeat, step } = setUp()
-    const client = silentClient()
-    heartbeat.watch(client)
-    await step(900)
-    t.equal(client.pulse.pings, 1)
+    const { client, step } = await pinged(t)
     await step(60_000)
     t.notOk(client.silent, 'not at once')
     await step(300)

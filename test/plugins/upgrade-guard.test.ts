@@ -35,35 +35,37 @@ async function host(t: Test, { options, server = {}, before, after }: Host = {})
 
 type Where = Awaited<ReturnType<typeof host>>['address']
 
-/** Sends `bytes`, and waits until the text of everything that came has `part`. */
-async function hears(address: Where, bytes: string, part: string): Promise<string> {
+/** Sends `bytes` on a connection of their own; `text` is everything that has come. */
+async function sends(address: Where, bytes: string) {
   const socket = await RawSocket.open(address)
-  let text = ''
+  const heard = { socket, text: '' }
   socket.tcp.prependListener('data', (chunk) => {
-    text += chunk
+    heard.text += chunk
   })
   socket.write(bytes)
-  await socket.until(
-    () => `${part} in ${JSON.stringify(text)}, end ${socket.end}`,
-    () => text.includes(part),
+  return heard
+}
+
+/** Sends `bytes`, and waits until the text of everything that came has `part`. */
+async function hears(address: Where, bytes: string, part: string): Promise<string> {
+  const heard = await sends(address, bytes)
+  await heard.socket.until(
+    () => `${part} in ${JSON.stringify(heard.text)}, end ${heard.socket.end}`,
+    () => heard.text.includes(part),
   )
-  socket.destroy()
-  return text
+  heard.socket.destroy()
+  return heard.text
 }
 
 /** Sends `bytes`, and `last` when an answer has come; everything that came until the server ended the connection. */
 async function whole(address: Where, bytes: string, last: string): Promise<string> {
-  const socket = await RawSocket.open(address)
-  let text = ''
-  socket.tcp.prependListener('data', (chunk) => {
-    text += chunk
-  })
-  socket.write(bytes)
-  await socket.until('an answer', () => text !== '' || socket.end)
+  const heard = await sends(address, bytes)
+  const { socket } = heard
+  await socket.until('an answer', () => heard.text !== '' || socket.end)
   socket.write(last)
   await socket.ended()
   socket.destroy()
-  return text
+  return heard.text
 }
 
 t.test('an upgrade behind a request that is not answered yet waits for its turn', async (t) => {

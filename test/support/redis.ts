@@ -112,11 +112,11 @@ export async function startRedisCluster(certificate?: Certificate): Promise<{
   /** Where each is known to nodes and to the others. */
   const ports: number[] = []
   for (let n = 0; n < 3; n++) {
-    const tlsPort = await freePort()
-    const tls = certificate === undefined ? [] : [...tlsArgs(tlsPort, certificate), '--tls-cluster', 'yes']
+    const tlsPort = certificate && (await freePort())
+    const tls = certificate && tlsPort ? [...tlsArgs(tlsPort, certificate), '--tls-cluster', 'yes'] : []
     const server = await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...tls])
     servers.push(server)
-    ports.push(certificate === undefined ? server.port : tlsPort)
+    ports.push(tlsPort ?? server.port)
   }
   const [first] = servers as [TestRedis, ...TestRedis[]]
   const perNode = Math.ceil(16_384 / servers.length)
