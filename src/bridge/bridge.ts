@@ -27,7 +27,10 @@ export interface Delivery {
   exclude: string | undefined
   /** Where the room keeps history: the message's place in it. */
   position: Position | undefined
-  /** Whether earlier messages may still come: the bridge could not wait for its turn. The text then has no offset. */
+  /**
+   * Whether earlier messages may still come: the bridge could not wait for its turn. The text then has no offset. When
+   * the same message comes again in its place, those who have had it are passed over; the hub sees to that.
+   */
   isEarly?: boolean
 }
 
@@ -74,8 +77,20 @@ export interface ClusterStatus {
 export interface BridgeHost {
   /** Random, one a process. */
   readonly node: string
+  /** How many memberships have begun, connects included: whoever begins later has not had what is delivered now. */
+  readonly joins: number
   /** Messages of one room, or to everybody when `room` is undefined, in their order. Must not throw. */
   deliver(room: string | undefined, deliveries: readonly Delivery[]): void
+  /**
+   * What had been delivered early comes again with another head, as a repeat of its key: members whose membership began
+   * when there were no more than `joinsThen` have had it.
+   */
+  remember(room: string | undefined, head: string, joinsThen: number): void
+  /**
+   * Something may not have come: reads the room's history and gives this node's members what they lack. Resolves with
+   * whether they have all of it then. Also true where nobody here is in the room. Never rejects.
+   */
+  catchUp(room: string): Promise<boolean>
   /** Calls `then` within milliseconds, when more may have come together that is to be published. */
   onceRested(then: () => void): void
   /** This node's clients, told to the other nodes. */
@@ -84,7 +99,7 @@ export interface BridgeHost {
 
 /**
  * The port that carries messages between nodes and keeps the rooms' history. Deliveries of one room come in one order
- * on every node, the publishing one included. Implementations: memory-bridge.ts, redis-bridge.ts; contract: test/bridge.
+ * on every node, the publishing one included; the hub fills gaps from the history. Implementations: memory-bridge.ts, redis-bridge.ts; contract: test/bridge.
  */
 export interface Bridge {
   /** Must be called once, before anything else. Does not wait for a connection. */

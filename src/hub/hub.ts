@@ -60,6 +60,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly limits: HubLimits
   readonly rooms: Rooms
   readonly counters = new Counters()
+  joins = 0
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -197,6 +198,12 @@ export class Hub implements ClientContext, BridgeHost {
 
   deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
     this.#deliverer.deliver(room, deliveries)
+  }
+
+  remember(_room: string | undefined, _head: string, _joinsThen: number): void {}
+
+  async catchUp(_room: string): Promise<boolean> {
+    return false
   }
 
   onceRested(then: () => void): void {

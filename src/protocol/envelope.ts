@@ -101,6 +101,13 @@ export interface Dropped {
   room?: string
   count: number
 }
+/** The room's history began anew: positions of before are void, and messages from behind this one follow. */
+export interface Reset {
+  type: 'reset'
+  room: string
+  epoch: string
+  offset: number
+}
 export interface Closing {
   type: 'closing'
   reconnectInMs: number
@@ -115,4 +122,4 @@ export interface ErrorEnvelope {
 }
 
 /** What the server sends of its own; `welcome` and a room's `message` are text already (codec.ts). */
-export type Outbound = Joined | Left | Ack | Pong | Dropped | Closing | ErrorEnvelope
+export type Outbound = Joined | Left | Ack | Pong | Dropped | Reset | Closing | ErrorEnvelope

@@ -7,7 +7,15 @@ import { redisBridge } from '../support/redis-bridge.ts'
 import { pollUntil } from '../support/until.ts'
 
 const limits = { historySize: 10, historyTtlMs: 10_000, historyMaxBytes: 10_000 }
-const host = { node: 'n', deliver() {}, onceRested: (then: () => void) => then(), countClients: () => 0 }
+const host = {
+  node: 'n',
+  joins: 0,
+  remember() {},
+  catchUp: async () => true,
+  deliver() {},
+  onceRested: (then: () => void) => then(),
+  countClients: () => 0,
+}
 
 /** The bridge over `url`, with a way to ask what its links say. */
 function bridgeOver(t: Test, url: string) {

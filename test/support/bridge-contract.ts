@@ -10,6 +10,9 @@ export class TestNode implements BridgeHost {
   readonly node = randomUUID().slice(0, 12)
   readonly bridge: Bridge
   readonly delivered: (Delivery & { room: string | undefined })[] = []
+  readonly remembered: { room: string | undefined; head: string; joinsThen: number }[] = []
+  readonly caughtUp: string[] = []
+  joins = 0
   clients = 0
 
   constructor(bridge: Bridge) {
@@ -19,6 +22,15 @@ export class TestNode implements BridgeHost {
 
   deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
     this.delivered.push(...deliveries.map((delivery) => ({ room, ...delivery })))
+  }
+
+  remember(room: string | undefined, head: string, joinsThen: number): void {
+    this.remembered.push({ room, head, joinsThen })
+  }
+
+  async catchUp(room: string): Promise<boolean> {
+    this.caughtUp.push(room)
+    return true
   }
 
   onceRested(then: () => void): void {
