@@ -15,14 +15,13 @@ import { guardUpgrades } from './upgrade-guard.ts'
 const SUBPROTOCOL = 'roomcast.v1'
 /** After a Close frame the peer has this long to finish; then the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 2000
-/** A message may come in so many fragments, which bounds what an unfinished one costs beside its bytes. */
-const MAX_FRAGMENTS = 1024
 /**
- * An unfinished frame is kept as it came in, a piece a TCP segment, at some 200 bytes beside its own. A frame whose
- * pieces are smaller than this on average ends its client (1008) once they are so many.
+ * An unfinished message is kept as it came in, a piece a fragment or TCP segment, at some 200 bytes beside its own. One
+ * whose pieces are smaller than this on average ends its client (1008) once they are so many. Libraries with a small
+ * write buffer send a fragment a bufferful: 4 KiB often, 256 bytes at least.
  */
-const MIN_CHUNK_BYTES = 256
-const MIN_CHUNKS = 1024
+const MIN_PIECE_BYTES = 256
+const MIN_PIECES = 1024
 const nothing = Buffer.alloc(0)
 
 /** The hub's socket: ws reads and does the closing handshake, frames are written to the TCP socket as they are. */
@@ -114,12 +113,13 @@ function faultOf(code: number): { cause: FrameFault; reason: string } {
 /** Registers @fastify/websocket with limits that hold. */
 export const websocketPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
+    const maxPieces = Math.max(MIN_PIECES, Math.ceil(config.maxMessageBytes / MIN_PIECE_BYTES))
     await app.register(fastifyWebsocket, {
       options: {
         WebSocket: HubSocket,
         maxPayload: config.maxMessageBytes,
-        maxFragments: MAX_FRAGMENTS,
-        maxBufferedChunks: Math.max(MIN_CHUNKS, Math.ceil(config.maxMessageBytes / MIN_CHUNK_BYTES)),
+        maxFragments: maxPieces,
+        maxBufferedChunks: maxPieces,
         closeTimeout: CLOSE_TIMEOUT_MS,
         clientTracking: false,
         perMessageDeflate: false,

@@ -37,3 +37,22 @@ t.test('without deletions half of the bound is always there', async (t) => {
   t.ok(map.has(999))
   t.notOk(map.has(899))
 })
+
+t.test('it keeps within its bytes too, and does not take what is larger than half of them', async () => {
+  const bound = { entries: 1000, bytes: 100, bytesOf: (_key: number, size: number) => size }
+  const step = fc.record({ key: fc.nat(12), size: fc.integer({ min: 1, max: 60 }), isDelete: fc.boolean() })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const map = new BoundedMap<number, number>(bound)
+      for (const { key, size, isDelete } of steps) {
+        if (isDelete) map.delete(key)
+        else map.set(key, size)
+        if (map.has(key) === (isDelete || size > 50)) return false
+        let bytes = 0
+        for (const [, kept] of map) bytes += kept
+        if (bytes > 100) return false
+      }
+      return true
+    }),
+  )
+})

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ROOM_NAME_MAX_BYTES } from '../protocol/envelope.ts'
 
 /** The name of a user. */
 export const userName = z.string().min(1).max(256)
@@ -18,12 +19,24 @@ export class Permissions {
   readonly admin: boolean
   readonly #join: RoomPattern[]
   readonly #publish: RoomPattern[]
+  readonly #isShared: boolean
 
-  constructor(can: Can, user: string) {
+  /** `isShared` when many identities have this one object. */
+  constructor(can: Can, user: string, isShared = false) {
+    this.#isShared = isShared
     this.broadcast = can.broadcast ?? false
     this.admin = can.admin ?? false
-    this.#join = (can.join ?? []).map((pattern) => new RoomPattern(pattern, user))
-    this.#publish = (can.publish ?? []).map((pattern) => new RoomPattern(pattern, user))
+    this.#join = patternsOf(can.join, user)
+    this.#publish = patternsOf(can.publish, user)
+  }
+
+  /** What they take of memory, about; nothing where they are shared. */
+  get bytes(): number {
+    if (this.#isShared) return 0
+    let bytes = 0
+    for (const pattern of this.#join) bytes += pattern.bytes
+    for (const pattern of this.#publish) bytes += pattern.bytes
+    return bytes
   }
 
   canJoin(room: string): boolean {
@@ -43,14 +56,33 @@ export interface Identity {
   expiresAt: number
 }
 
+/** The patterns that can match a room at all: what is written out for a long user a hundred times is not kept. */
+function patternsOf(patterns: string[] = [], user: string): RoomPattern[] {
+  return patterns
+    .map((pattern) => new RoomPattern(pattern, user))
+    .filter(({ characters }) => characters <= ROOM_NAME_MAX_BYTES)
+}
+
 /** One room pattern. Matching takes linear time whatever the pattern, so a token cannot slow the server. */
 export class RoomPattern {
-  /** The literal parts between the stars. */
+  /** The literal parts between the stars; of several stars in a row, one counts. */
   readonly #parts: string[]
 
   constructor(pattern: string, user: string) {
     // Split first: a `*` or `$user` within the user's own name is literal.
-    this.#parts = pattern.split('*').map((part) => part.split('$user').join(user))
+    this.#parts = pattern.split(/\*+/).map((part) => part.split('$user').join(user))
+  }
+
+  /** The literal ones; a room has at least as many. */
+  get characters(): number {
+    let characters = 0
+    for (const part of this.#parts) characters += part.length
+    return characters
+  }
+
+  /** What it takes of memory, about. */
+  get bytes(): number {
+    return PATTERN_BYTES + PART_BYTES * this.#parts.length + 2 * this.characters
   }
 
   matches(room: string): boolean {
@@ -70,10 +102,14 @@ export class RoomPattern {
   }
 }
 
+/** Beside their characters. */
+const PATTERN_BYTES = 100
+const PART_BYTES = 32
+
 /** Makes the permissions of users whose token has no `can`; one object serves them all where no pattern names the user. */
 export function defaultPermissions(can: Can): (user: string) => Permissions {
   const namesUser = [...(can.join ?? []), ...(can.publish ?? [])].some((pattern) => pattern.includes('$user'))
   if (namesUser) return (user) => new Permissions(can, user)
-  const shared = new Permissions(can, '')
+  const shared = new Permissions(can, '', true)
   return () => shared
 }

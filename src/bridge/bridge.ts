@@ -133,5 +133,6 @@ export interface HistoryLimits {
 export const POSITION_EXTRA_TTL_MS = 60 * 60 * 1000
 /** How long a key of an idempotent publish is remembered. */
 export const KEY_TTL_MS = 5 * 60 * 1000
-/** Keys that a node remembers by itself, at about half a KiB each; beyond that the oldest are forgotten. */
+/** Keys that a node remembers by itself, and what they take of memory; beyond that the oldest are forgotten. */
 export const LOCAL_KEYS = 100_000
+export const LOCAL_KEYS_BYTES = 64 * 1024 * 1024

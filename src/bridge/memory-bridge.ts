@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { BoundedMap } from '../bounded-map.ts'
+import { BoundedMap, textEntryBytes } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import { messageText } from '../protocol/codec.ts'
 import type { Position, Scope } from '../protocol/envelope.ts'
@@ -10,6 +10,7 @@ import {
   type HistoryLimits,
   KEY_TTL_MS,
   LOCAL_KEYS,
+  LOCAL_KEYS_BYTES,
   noReplay,
   type Publication,
   type Published,
@@ -36,7 +37,11 @@ export class MemoryBridge implements Bridge {
   readonly #histories = new Map<string, RoomHistory>()
   #bytes = 0
   /** Idempotent publishes by user, room and key, oldest first. */
-  readonly #keys = new BoundedMap<string, { published: Published; expiresAt: number }>(LOCAL_KEYS)
+  readonly #keys = new BoundedMap<string, { published: Published; expiresAt: number }>({
+    entries: LOCAL_KEYS,
+    bytes: LOCAL_KEYS_BYTES,
+    bytesOf: textEntryBytes,
+  })
   readonly #sweeper: NodeJS.Timeout
   /** The epoch of histories that are yet to begin; changes whenever one is forgotten. */
   #nextEpoch = newEpoch()

@@ -4,6 +4,7 @@ import { defaultPermissions, Permissions, RoomPattern } from '../../src/auth/per
 import { signToken } from '../../src/auth/sign-token.ts'
 import { identityFrom, tokenOf } from '../../src/auth/token.ts'
 import { TokenCache } from '../../src/auth/token-cache.ts'
+import { heldBytes } from '../support/held-bytes.ts'
 
 t.test('a star stands for any run of characters, everything else for itself', async (t) => {
   const matches = (pattern: string, room: string) => new RoomPattern(pattern, 'me').matches(room)
@@ -51,6 +52,15 @@ t.test("a star in the user's own name is a plain character", async (t) => {
   const permissions = new Permissions({ join: ['$user'] }, '*')
   t.ok(permissions.canJoin('*'))
   t.notOk(permissions.canJoin('other'))
+})
+
+t.test('a pattern that is written out for a long user is small, or gone: rooms have 128 bytes', async (t) => {
+  const user = 'u'.repeat(100)
+  const many = Array.from({ length: 256 }, () => '$user*'.repeat(42))
+  const permissions = new Permissions({ join: [...many, '*'.repeat(256), '$user/*'], publish: many }, user)
+  t.ok(permissions.bytes < 2048, `${permissions.bytes} bytes`)
+  t.ok(permissions.canJoin('anything'))
+  t.ok(new Permissions({ join: ['$user/*'] }, user).canJoin(`${user}/a`))
 })
 
 t.test('what a token does not name is not allowed', async (t) => {
@@ -147,4 +157,35 @@ t.test('a token is remembered until it expires, and only so many are', async (t)
   for (let n = 0; n < 10_000; n++) cache.set(`token ${n}`, identity(Infinity))
   t.equal(cache.get('first', 0), undefined)
   t.ok(cache.get('token 9999', 0))
+})
+
+t.test('tokens are remembered by what they take of memory', async (t) => {
+  const can = {
+    join: Array.from({ length: 150 }, (_, n) => `rooms/of/a/tenant/${n}/*`),
+    publish: Array.from({ length: 40 }, (_, n) => `rooms/of/a/tenant/${n}`),
+  }
+  const cache = new TokenCache()
+  const held = heldBytes(() => {
+    for (let n = 0; n < 10_000; n++) {
+      const permissions = new Permissions(can, `user ${n}`)
+      cache.set(`${n}`.padStart(7_700, 'x'), { user: `user ${n}`, permissions, expiresAt: Infinity })
+    }
+    return cache
+  })
+  t.ok(held < 20 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
+  t.ok(cache.get('9999'.padStart(7_700, 'x'), 0), 'the newest is among them')
+})
+
+t.test('a remembered token keeps nothing of the request that it came in', async (t) => {
+  const cache = new TokenCache()
+  const held = heldBytes(() => {
+    for (let n = 0; n < 5_000; n++) {
+      const target = `/ws?token=${'x'.repeat(100)}${n}&more=${'y'.repeat(8_000)}`
+      const token = target.slice(10, target.indexOf('&'))
+      cache.set(token, { user: 'u', permissions: new Permissions({}, 'u'), expiresAt: Infinity })
+    }
+    return cache
+  })
+  t.ok(held < 8 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
+  t.ok(cache.get(`${'x'.repeat(100)}4999`, 0))
 })

@@ -2,6 +2,7 @@ import t from 'tap'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
 import { systemClock } from '../../src/clock.ts'
 import { bridgeContract, TestNode } from '../support/bridge-contract.ts'
+import { heldBytes } from '../support/held-bytes.ts'
 
 const historyTotalBytes = 1_000_000
 
@@ -33,4 +34,24 @@ t.test('all rooms together keep no more than they may: those idle for longest lo
   t.equal(await read('kept'), 10)
   const again = await node.bridge.replay('idle', { since: seen, limit: 9 })
   t.match(again, { isComplete: false }, 'and nobody takes the new history for the old one')
+})
+
+t.test('keys of publishes are remembered by what they take of memory', async (t) => {
+  const limits = { historySize: 0, historyTtlMs: 1000, historyMaxBytes: 1, historyTotalBytes: 1024 }
+  const bridge = new MemoryBridge(limits, systemClock)
+  t.teardown(() => bridge.close())
+  // Written as JSON, each of these characters has six.
+  const publish = (n: number) =>
+    bridge.publish({
+      room: `room ${n}`,
+      head: '{}',
+      exclude: undefined,
+      once: { user: '\u0001'.repeat(256), key: `\u0416${'\u0001'.repeat(63)}` },
+    })
+  const held = heldBytes(() => {
+    for (let n = 0; n < 40_000; n++) publish(n)
+    return bridge
+  })
+  t.ok(held < 70 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
+  t.match(publish(39_999), { duplicate: true }, 'the newest is among them')
 })

@@ -154,7 +154,7 @@ t.test('B05 what unfinished messages hold is bounded and given back', async (t) 
   }
   const head = frame(OPCODE.text, 'a', { fin: false })
   const byte = frame(OPCODE.continuation, 'a', { fin: false })
-  await hold('1,000 fragments of one byte', Buffer.concat([head, ...Array(1_000).fill(byte)]), 32 * MB)
+  await hold('2,000 fragments of one byte', Buffer.concat([head, ...Array(2_000).fill(byte)]), 48 * MB)
   const large = frame(OPCODE.continuation, 'x'.repeat(50_000), { fin: false })
   await hold('500 KB in ten fragments', Buffer.concat([head, ...Array(10).fill(large)]), 50 * MB)
   const cut = frame(OPCODE.text, 'x'.repeat(524_288))

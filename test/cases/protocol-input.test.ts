@@ -409,11 +409,13 @@ t.test('B05 an unfinished message is bounded in fragments and in bytes', async (
   const many = (fragment: Buffer, count: number) => Buffer.concat([first, ...Array(count).fill(fragment)])
 
   const most = await upgraded()
-  most.write(many(oneByte, 1_022))
+  most.write(many(oneByte, 2_046))
   most.sendFrame(OPCODE.ping, 'still there')
   await most.frame('a pong inside the message', ({ opcode }) => opcode === OPCODE.pong)
   most.write(frame(OPCODE.continuation, 'a'))
-  await most.frame('1,024 fragments are a message', ({ payload }) => payload.includes('bad_envelope'))
+  await most.frame('2,048 fragments are a message: one for every 256 bytes that it may have', ({ payload }) =>
+    payload.includes('bad_envelope'),
+  )
   most.sendClose()
   await most.ended()
   most.destroy()
@@ -421,7 +423,7 @@ t.test('B05 an unfinished message is bounded in fragments and in bytes', async (
   for (const [name, bytes] of [
     ['20,000 fragments of one byte', many(oneByte, 20_000)],
     ['20,000 empty fragments', many(empty, 20_000)],
-    ['1,025 fragments', many(oneByte, 1_024)],
+    ['2,049 fragments', many(oneByte, 2_048)],
   ] as const) {
     const socket = await upgraded()
     const closed = socket.close()
@@ -437,7 +439,7 @@ t.test('B05 an unfinished message is bounded in fragments and in bytes', async (
   const before = server.rss()
   const sockets = await Promise.all(Array.from({ length: 50 }, () => upgraded()))
   for (const socket of sockets) {
-    socket.write(many(oneByte, 1_000))
+    socket.write(many(oneByte, 2_000))
     socket.sendFrame(OPCODE.ping)
   }
   for (const socket of sockets) await socket.frame('a pong', ({ opcode }) => opcode === OPCODE.pong)
@@ -452,6 +454,27 @@ t.test('B05 an unfinished message is bounded in fragments and in bytes', async (
   await pollUntil('RSS is back within 10 %', () => server.rss() < before * 1.1, 10_000)
   await stillServing(t, server, { bystander: b, open: 1 })
   await closeAll(b)
+})
+
+t.test('what MAX_MESSAGE_BYTES allows may come in fragments of a small write buffer', async (t) => {
+  const large = await startServer({ MAX_MESSAGE_BYTES: String(8 * 1024 * 1024) })
+  t.teardown(() => large.stop())
+  for (const [to, bytes, buffer] of [
+    [server, 500_000, 256],
+    [large, 6_000_000, 4096],
+  ] as const) {
+    const socket = await upgraded(to)
+    const text = Buffer.from(JSON.stringify({ type: 'ping', id: 1, pad: 'x'.repeat(bytes) }))
+    const count = Math.ceil(text.length / buffer)
+    const fragments = Array.from({ length: count }, (_, n) =>
+      frame(n === 0 ? OPCODE.text : OPCODE.continuation, text.subarray(n * buffer, (n + 1) * buffer), {
+        fin: n === count - 1,
+      }),
+    )
+    socket.write(Buffer.concat(fragments))
+    await socket.frame(`${bytes} bytes in ${count} fragments`, ({ payload }) => payload.includes('pong'))
+    socket.destroy()
+  }
 })
 
 t.test(
