@@ -15,7 +15,10 @@ const RedisStore = createRequire(import.meta.url)('@fastify/rate-limit/store/Red
   prefix: string,
 ) => Store
 
-/** Addresses that one node counts for itself; beyond that the longest known are forgotten. */
+/**
+ * Addresses that one node counts for itself; beyond that those not heard of for longest are forgotten. So many once
+ * more are kept of those that have used up half of the limit.
+ */
 const LOCAL_ADDRESSES = 50_000
 /** An upgrade waits for Redis this long at most. */
 const REDIS_TIMEOUT_MS = 400
@@ -85,18 +88,36 @@ class SharedCounts implements Store {
   }
 }
 
-/** Counts in windows that begin with an address's first connection, by the steady clock. */
-class LocalCounts implements Store {
-  readonly #windows = new BoundedMap<string, { count: number; beganMs: number }>(LOCAL_ADDRESSES)
+/** An address's connections. */
+interface Window {
+  readonly address: string
+  count: number
+  beganMs: number
+}
 
-  incr(key: string, callback: Callback, windowMs: number): void {
+/**
+ * Counts in windows that begin with an address's first connection, by the steady clock. Addresses of few connections
+ * and of many are kept apart: to have a large count forgotten takes others with large counts, not a flood of new ones.
+ */
+class LocalCounts implements Store {
+  readonly #few = new BoundedMap<string, Window>(LOCAL_ADDRESSES)
+  readonly #many = new BoundedMap<string, Window>(LOCAL_ADDRESSES)
+
+  incr(key: string, callback: Callback, windowMs: number, max: number): void {
     const now = performance.now()
-    let window = this.#windows.get(key)
-    if (window === undefined || now - window.beganMs >= windowMs) {
-      window = { count: 0, beganMs: now }
-      this.#windows.set(key, window)
-    }
+    const known = this.#many.get(key) ?? this.#few.get(key)
+    const isOver = known !== undefined && now - known.beganMs >= windowMs
+    // A copy: the address may be a part of a header, and would keep all of that.
+    const window = known ?? { address: Buffer.from(key).toString(), count: 0, beganMs: now }
+    if (isOver) Object.assign(window, { count: 0, beganMs: now })
     window.count++
+    this.#keep(window, window.count > 1 && 2 * window.count > max)
     callback(null, { current: window.count, ttl: windowMs - (now - window.beganMs) })
+  }
+
+  #keep(window: Window, isMany: boolean): void {
+    const [kept, other] = isMany ? [this.#many, this.#few] : [this.#few, this.#many]
+    other.delete(window.address)
+    kept.set(window.address, window)
   }
 }

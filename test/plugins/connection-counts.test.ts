@@ -1,5 +1,6 @@
 import t from 'tap'
 import { connectionCounts } from '../../plugins/connection-counts.ts'
+import { heldBytes } from '../support/held-bytes.ts'
 
 type Counted = { current: number; ttl: number }
 
@@ -89,4 +90,43 @@ t.test('a window here is one of the steady clock', async (t) => {
   const { current, ttl } = await count('a')
   t.equal(current, 2)
   t.ok(ttl <= 10_000, 'a clock that is put back does not lengthen it')
+})
+
+t.test('a flood of other addresses has nothing forgotten of one that has used up its limit', async (t) => {
+  for (const max of [1, 5, 3000]) {
+    const counts = connectionCounts(undefined, 'p:')
+    const count = (key: string) => {
+      let current = 0
+      counts.incr(key, (_error, counted) => (current = counted.current), 60_000, max)
+      return current
+    }
+    for (let n = 0; n < max + 3; n++) count('10.0.0.1')
+    for (let n = 0; n < 120_000; n++) count(`2001:db8:${n.toString(16)}::`)
+    t.equal(count('10.0.0.1'), max + 4, `of ${max}`)
+  }
+})
+
+t.test('one that keeps coming is not forgotten for others that do not', async (t) => {
+  const counts = connectionCounts(undefined, 'p:')
+  let current = 0
+  const count = (key: string) =>
+    counts.incr(key, (_error, counted) => (current = counted.current), 60_000, 3000)
+  for (let n = 0; n < 120_000; n++) {
+    count(`2001:db8:${n.toString(16)}::`)
+    if (n % 10_000 === 0) count('10.0.0.1')
+  }
+  count('10.0.0.1')
+  t.equal(current, 13)
+})
+
+t.test('an address keeps nothing of the header that it came in', async (t) => {
+  const counts = connectionCounts(undefined, 'p:')
+  const held = heldBytes(() => {
+    for (let n = 0; n < 30_000; n++) {
+      const header = `2001:db8:0:${n.toString(16)}::, ${'x'.repeat(8_000)}`
+      counts.incr(header.slice(0, header.indexOf(',')), () => {}, 60_000, 3000)
+    }
+    return counts
+  })
+  t.ok(held < 16 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
 })
