@@ -3,6 +3,7 @@ import type { Socket as TcpSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../src/config.ts'
+import { hasBody, offersUpgradeTo } from '../src/request-head.ts'
 import { destroy, type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
 
 /** An upgrade that has got no answer by then is cut, at the next sweep. */
@@ -109,7 +110,7 @@ function onceAnswered(socket: Duplex, then: () => void): void {
 }
 
 function isWebSocket({ headers }: IncomingMessage): boolean {
-  return /\bwebsocket\b/i.test(headers.upgrade ?? '')
+  return offersUpgradeTo('websocket', headers)
 }
 
 /**
@@ -118,9 +119,7 @@ function isWebSocket({ headers }: IncomingMessage): boolean {
  * refused like any upgrade.
  */
 function isPlain(request: IncomingMessage): boolean {
-  const { method = '', headers } = request
-  const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-  return !isWebSocket(request) && /^(GET|HEAD)$/.test(method) && !hasBody
+  return !isWebSocket(request) && !hasBody(request.headers)
 }
 
 /** Serves requests that Node has given out as upgrades, and ends their connections: what follows may be no request. */

@@ -128,6 +128,9 @@ export const websocketPlugin = fp(
       // The hub drains its clients itself.
       preClose: (done: () => void) => done(),
     })
+    const { http2, https } = app.initialConfig
+    if (http2 && !(typeof https === 'object' && https.allowHTTP1))
+      app.log.warn('this server speaks HTTP/2 only: clients need HTTP/1.1 (https.allowHTTP1) to connect')
     closeOthers(app)
     guardUpgrades(app, config.shutdownGraceMs)
     refuseUpgradesOfPlainRoutes(app)

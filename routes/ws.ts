@@ -1,9 +1,10 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
-import { checkHandshake } from './handshake.ts'
+import { checkHandshake, tidyHandshake } from './handshake.ts'
+import { silenced } from './silent-log.ts'
 
 /** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
 export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
@@ -15,6 +16,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     maxNesting: config.maxNesting,
   }
   const origins = new Set(config.allowedOrigins)
+  const silentLog = silenced(app.log)
 
   const checkAdmission = ({ headers }: FastifyRequest) => {
     if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
@@ -29,8 +31,8 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     method: 'GET',
     url: '/ws',
     exposeHeadRoute: false,
-    // The request line holds the token: a host's own request log must not print it.
-    logLevel: 'silent',
+    // The request line holds the token: a host's own request log must not print it, whatever its logger.
+    childLoggerFactory: () => silentLog,
     ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
     // Hooks with a callback, because a promise each is felt when thousands connect at once.
     preValidation: (request, _reply, done) => {
@@ -43,6 +45,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       // A host's own hooks may have taken their time since.
       checkAdmission(request)
       markAsHubs(request.raw)
+      tidyHandshake(request.raw)
       // Else the response, and with it the request, stays in memory as long as the socket.
       reply.raw.detachSocket(request.raw.socket)
       done()
@@ -56,20 +59,20 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       attachPumps(app, hubSocket, identity, options)
     },
   })
-  hideOtherMethods(app)
+  hideOtherMethods(app, silentLog)
 }
 
 /**
  * Other methods are nothing that is there, unless a host has them. The route is for its log only: a host's own would
  * have the request line, and that may hold a token.
  */
-function hideOtherMethods(app: FastifyInstance): void {
+function hideOtherMethods(app: FastifyInstance, silentLog: FastifyBaseLogger): void {
   const url = '/ws'
   const isFree = (method: string) => !app.hasRoute({ method: method as 'POST', url: app.prefix + url })
   app.route({
     method: app.supportedMethods.filter((method) => method !== 'GET' && isFree(method)),
     url,
-    logLevel: 'silent',
+    childLoggerFactory: () => silentLog,
     onRequest: async (_request, reply) => reply.callNotFound(),
     handler: async () => {},
   })

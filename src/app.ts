@@ -80,14 +80,17 @@ function settingsIn(options: object): ConfigInput {
 /** Answers a refusal; any other error is one of a host's hooks, or ours, and goes to the host's error handler. */
 function answerRefusal(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
   if (!(error instanceof Refusal)) {
-    // That handler may log with request.log, and that of /ws is silent.
+    // That handler may log with request.log, and that of /ws says nothing.
     if ((error.statusCode ?? 500) >= 500) request.server.log.error({ err: error }, 'request failed')
     throw error
   }
-  // Nothing more is to come on this connection, so it is not kept.
+  const { upgrade, ...others } = error.headers
+  // HTTP/2 has no headers about the connection (RFC 9113 section 8.2.2): Node throws, and nobody would catch it. With
+  // HTTP/1.1 nothing more is to come on this connection, so it is not kept.
+  const ofConnection = { ...(upgrade !== undefined && { upgrade }), connection: 'close' }
   return reply
     .code(error.statusCode)
-    .headers({ ...error.headers, connection: 'close' })
+    .headers(request.raw.httpVersionMajor >= 2 ? others : { ...others, ...ofConnection })
     .send({ error: error.error, message: error.message })
 }
 

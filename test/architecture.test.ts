@@ -22,7 +22,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
   ['config', 'src/config.ts', 'src/setting-kinds.ts'],
   ['hub', 'src/hub/'],
   ['protocol', 'src/protocol/'],
-  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts', 'src/bounded-map.ts'],
+  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts', 'src/bounded-map.ts', 'src/request-head.ts'],
 ]
 const order = [
   'server',

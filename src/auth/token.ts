@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { elementsOf } from '../request-head.ts'
 import { canClaim, type Identity, Permissions, userName } from './permissions.ts'
 
 /** Seconds; the year 9999, above which a time is a mistake. */
@@ -59,8 +60,7 @@ export function tokenOf({ query, authorization, protocols }: TokenSources): stri
     const bearer = /^bearer +(.*)$/i.exec(header)
     if (bearer !== null) found.push(bearer[1])
   }
-  for (const protocol of protocols?.split(',') ?? []) {
-    const name = protocol.trim()
+  for (const name of elementsOf(protocols)) {
     if (name.startsWith('bearer.')) found.push(name.slice('bearer.'.length))
   }
   const [token] = found

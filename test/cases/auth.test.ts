@@ -221,6 +221,7 @@ t.test('B11 what verifies gets in, by each of the three ways', async (t) => {
     ['header, lower case', '', [`authorization: bearer ${good}`]],
     ['subprotocol', '', [`Sec-WebSocket-Protocol: roomcast.v1, bearer.${good}`], 'roomcast.v1'],
     ['subprotocol without space', '', [`Sec-WebSocket-Protocol: roomcast.v1,bearer.${good}`], 'roomcast.v1'],
+    ['empty elements', '', [`Sec-WebSocket-Protocol: ,roomcast.v1 ,,\tbearer.${good},`], 'roomcast.v1'],
     [
       'subprotocol in two lines',
       '',

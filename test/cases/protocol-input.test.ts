@@ -670,6 +670,9 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
     ['/WS', upgradeRequest(`/WS?token=${token}`), 404],
     ['/%77s', upgradeRequest(`/%77s?token=${token}`), 404],
     ['/wsx', upgradeRequest(`/wsx?token=${token}`), 404],
+    ['ws://localhost/ws', upgradeRequest(`ws://localhost/ws?token=${token}`), 404],
+    ['http://a:b@localhost/ws', upgradeRequest(`http://a:b@localhost/ws?token=${token}`), 404],
+    ['http://localhost/%77s', upgradeRequest(`http://localhost/%77s?token=${token}`), 404],
     ['http://localhost/wsx', upgradeRequest(`http://localhost/wsx?token=${token}`), 404],
     ['/ws/../health', upgradeRequest(`/ws/../health?token=${token}`), 404],
     ['/w%zzs', upgradeRequest(`/w%zzs?token=${token}`), /^4/],
@@ -712,6 +715,15 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
       'bad_upgrade',
     ],
     ['h2c', upgradeRequest(good, { replace: { upgrade: 'h2c' } }), /^(400|426)$/, 'bad_upgrade'],
+    ['x-websocket', upgradeRequest(good, { replace: { upgrade: 'x-websocket' } }), 426, 'bad_upgrade'],
+    ['websocket/13', upgradeRequest(good, { replace: { upgrade: 'websocket/13' } }), 426, 'bad_upgrade'],
+    ['a body', upgradeRequest(good, { lines: ['Content-Length: 1'] }), 400, 'bad_upgrade'],
+    [
+      'empty protocols only',
+      upgradeRequest(good, { lines: ['Sec-WebSocket-Protocol: ,'] }),
+      400,
+      'bad_upgrade',
+    ],
     ['no Upgrade', upgradeRequest(good, { replace: { upgrade: null } }), /^(400|426)$/, 'bad_upgrade'],
     [
       'websocket and h2c',
@@ -783,6 +795,11 @@ t.test('B10 every odd request is refused with 4xx and the end of TCP, and only /
     ['lower-case values', good, { connection: 'upgrade', upgrade: 'WebSocket' }],
     ['upper-case values', good, { connection: 'UPGRADE', upgrade: 'WEBSOCKET' }],
     ['other query fields', `/ws?x=1&token=${token}&y=%zz`, {}],
+    ['lists with empty elements', good, { connection: ',, keep-alive ,\tUPGRADE, ', upgrade: ',websocket,' }],
+    ['other protocols beside it', good, { upgrade: 'h2c, WebSocket' }],
+    ['a body of length zero', good, { upgrade: 'websocket\r\nContent-Length: 00' }],
+    ['the absolute form', `http://any.example${good}`, {}],
+    ['the absolute form, https and a port', `HTTPS://[::1]:80${good}`, {}],
   ]
   for (const [name, target, replace] of legit) {
     const socket = await RawSocket.upgrade(server, target, { replace })

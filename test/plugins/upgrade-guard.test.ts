@@ -101,6 +101,12 @@ t.test('a request that offers another protocol is served as if it had not', asyn
   })
   t.match(await hears(address, h2c('GET', '/health'), '}}'), /^HTTP\/1\.1 200.*healthy/s)
   t.match(await hears(address, h2c('HEAD', '/health'), '\r\n\r\n'), /^HTTP\/1\.1 200/)
+  // As Java's HttpClient has it: a length of zero with every request.
+  const empty = 'Content-Length: 0\r\n\r\n'
+  for (const path of ['/health', '/health/live', '/health/ready']) {
+    t.match(await hears(address, h2c('GET', path, empty), '}'), /^HTTP\/1\.1 200/, path)
+  }
+  t.match(await hears(address, h2c('POST', '/echo', empty), '}'), /^HTTP\/1\.1 200.*\{\}$/s)
   const inner = 'GET /secret HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
   const length = (body: string) => `Content-Length: ${body.length}\r\n`
   const json = '{"a":1}'
