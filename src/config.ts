@@ -64,7 +64,7 @@ export const settings = z
     allowedOrigins: list(origin)
       .default([])
       .describe(
-        'Origins whose pages may connect, exactly as browsers send them. Empty: all. Clients without an Origin pass.',
+        'Origins whose pages may connect, exactly as browsers send them, without wildcards; pages in an app may be `null`, `file://` or of a scheme of their own. Empty: all. Clients without an Origin pass.',
       ),
     trustProxy: list(proxy)
       .default([])

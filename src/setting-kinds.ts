@@ -89,14 +89,22 @@ export const canJson = z.preprocess((value, context) => {
 /** A page's origin, as browsers send it. */
 export const origin = z.string().refine(isOrigin, {
   error:
-    'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, or the word null',
+    'must be origins as browsers send them, e.g. https://example.com: no path, no slash at the end, no default port, no wildcard, in lower case and xn-- form; or file://, or the word null',
 })
 
 function isOrigin(value: string): boolean {
-  if (value === 'null') return true
-  // Extensions and apps have schemes whose URL.origin is 'null'.
-  if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(value) && !/^https?:/.test(value)) return true
-  return URL.canParse(value) && new URL(value).origin === value
+  if (value === 'null' || value === 'file://') return true
+  if (/^https?:/.test(value)) return isWebOrigin(value)
+  // Extensions and apps have schemes of their own. Pages of these here have another origin, or there are none.
+  return /^(?!(wss?|ftp|file|blob|data|about):)[a-z][a-z0-9+.-]*:\/\/((?![/?#*@\\])[!-~])*$/.test(value)
+}
+
+/** What no browser can be at is refused too: URL takes hosts that no name server could know, such as `*.example.com`. */
+function isWebOrigin(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { origin, hostname, port } = new URL(value)
+  const isHost = hostname.startsWith('[') || /^(?!.{254})([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(hostname)
+  return origin === value && isHost && port !== '0'
 }
 
 /** Whom to believe about a client's address. */

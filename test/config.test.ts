@@ -78,6 +78,68 @@ t.test('a bad value stops the start, names the variable and does not repeat the 
   t.notMatch((t.throws(() => configFromEnv({ JWT_PUBLIC_KEY: 'hush-hush' })) as Error).message, 'hush')
 })
 
+t.test('origins are taken as browsers send them, and no other way', async (t) => {
+  const reads = (allowedOrigins: string) => () => configFromEnv({ ALLOWED_ORIGINS: allowedOrigins })
+  for (const origin of [
+    'null',
+    'file://',
+    'https://app.example',
+    'http://localhost:3000',
+    'http://[::1]:8080',
+    'http://192.0.2.1',
+    'https://xn--bcher-kva.example',
+    'https://a_b.example',
+    'https://app.example.',
+    'capacitor://localhost',
+    'ionic://localhost',
+    'tauri://localhost',
+    'app://.',
+    'chrome-extension://abcdefghijklmnop',
+    'safari-web-extension://8E3C0F0A-0000-4000-8000-000000000000',
+  ]) {
+    t.strictSame(reads(origin)().allowedOrigins, [origin], origin)
+  }
+  t.equal(reads('https://app.example file://')().allowedOrigins.length, 2)
+  for (const origin of [
+    '*',
+    'https://*.example.org',
+    'https://*',
+    'https://app.*.example',
+    'chrome-extension://*',
+    'https://app.example:443',
+    'http://app.example:80',
+    'http://app.example:0',
+    'http://app.example:08080',
+    'https://app.example/',
+    'https://app.example?a',
+    'https://App.example',
+    'HTTPS://app.example',
+    'https://bücher.example',
+    'https://user@app.example',
+    'https://user:word@app.example',
+    'https://app..example',
+    'https://.example',
+    `https://${'a'.repeat(64)}.example`,
+    'https://app$.example',
+    'https://127.1',
+    'http://[0:0:0:0:0:0:0:1]',
+    'wss://app.example',
+    'ws://app.example',
+    'ftp://app.example',
+    'file:///',
+    'file:///page.html',
+    'app://user@host',
+    'app://host/path',
+    'data://x',
+    'app.example',
+    'localhost:3000',
+    'NULL',
+    'https://',
+  ]) {
+    t.throws(reads(origin), /^ALLOWED_ORIGINS: must be origins/, origin)
+  }
+})
+
 t.test('a number outside its range is told the range, and nothing else is said', async (t) => {
   for (const [name, value, range] of [
     ['PORT', '99999', '0 to 65535'],
