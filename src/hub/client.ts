@@ -22,6 +22,8 @@ export interface ClientContext {
   readonly turn: Turn
   readonly outboxMaxBytes: number
   readonly slowClient: SlowPolicy
+  /** The number of a membership that begins now (EarlyMemory). */
+  arrive(): number
   /** The client is closing: it leaves all rooms and counts at once. */
   onClosing(client: Client, cause: Cause): void
   /** The socket is gone. */
@@ -60,6 +62,8 @@ export class Client implements Watched {
   readonly user: string
   readonly permissions: Permissions
   readonly rooms = new Set<string>()
+  /** That of its membership in what goes to everybody. */
+  readonly number: number
   readonly pulse = new Pulse()
   readonly expiresAt: number
   readonly connectedAt: number
@@ -81,6 +85,7 @@ export class Client implements Watched {
     this.permissions = identity.permissions
     this.expiresAt = identity.expiresAt
     this.connectedAt = context.clock.wallMs()
+    this.number = context.arrive()
     this.#context = context
     this.#socket = socket
     this.#outbox = new Outbox(context.outboxMaxBytes)
@@ -104,9 +109,14 @@ export class Client implements Watched {
   }
 
   /** Sends a message that was missed. It is an answer: a recovery must not have a hole. */
-  recover(text: string | Buffer): void {
+  recover(frame: Buffer): void {
     this.messagesOut++
-    this.#control(textFrame(text))
+    this.#control(frame)
+  }
+
+  /** Sends a notice that others get too, framed once for all. */
+  notify(frame: Buffer): void {
+    this.#control(frame)
   }
 
   /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */

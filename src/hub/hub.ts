@@ -15,10 +15,9 @@ import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import { isRoomName, type Outbound, type Position } from '../protocol/envelope.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
-import { Deliverer } from './deliverer.ts'
+import { Dispatch } from './dispatch.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
-import { type JoinResult, Joins } from './joins.ts'
-import { Membership } from './membership.ts'
+import type { JoinResult } from './join.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
@@ -60,7 +59,6 @@ export class Hub implements ClientContext, BridgeHost {
   readonly limits: HubLimits
   readonly rooms: Rooms
   readonly counters = new Counters()
-  joins = 0
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -69,8 +67,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
-  readonly #membership: Membership
-  readonly #deliverer: Deliverer
+  readonly #dispatch: Dispatch
   readonly #welcome: string
   #publishing = 0
   #isDraining = false
@@ -82,10 +79,8 @@ export class Hub implements ClientContext, BridgeHost {
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    const joins = new Joins()
-    this.#membership = new Membership(bridge, joins, limits)
-    this.rooms = this.#membership.rooms
-    this.#deliverer = new Deliverer(this.#clients, this.rooms, joins, this.counters, clock)
+    this.#dispatch = new Dispatch({ bridge, clients: this.#clients, counters: this.counters, clock, limits })
+    this.rooms = this.#dispatch.rooms
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
     this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })
@@ -151,7 +146,7 @@ export class Hub implements ClientContext, BridgeHost {
     since: Position | undefined,
     answer: (joined: JoinResult) => Outbound,
   ): boolean | Promise<boolean> {
-    return this.#membership.join(client, room, since, answer)
+    return this.#dispatch.membership.join(client, room, since, answer)
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
@@ -164,7 +159,7 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   leave(client: Client, room: string): void {
-    this.#membership.leave(client, room)
+    this.#dispatch.membership.leave(client, room)
   }
 
   /**
@@ -184,10 +179,12 @@ export class Hub implements ClientContext, BridgeHost {
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
   publishText({ room, content, from, exclude, key }: HubMessage): Published | Promise<Published> {
-    const head = messageHead(room, content, from, this.clock.wallMs())
+    const atMs = this.clock.wallMs()
+    const head = messageHead(room, content, from, atMs)
     const once = key === undefined ? undefined : { user: from.user, key }
     const published = this.#bridge.publish({ room, head, exclude, once })
     if (!(published instanceof Promise)) return this.#counted(published)
+    if (exclude === undefined) this.#dispatch.echoes.want(from.client, atMs)
     this.#publishing++
     return published.then((published) => {
       this.#publishing--
@@ -197,13 +194,23 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
-    this.#deliverer.deliver(room, deliveries)
+    this.#dispatch.sequencer.deliver(room, deliveries)
   }
 
-  remember(_room: string | undefined, _head: string, _joinsThen: number): void {}
+  remember(_room: string | undefined, head: string, joinsThen: number): void {
+    this.#dispatch.early.add(head, joinsThen)
+  }
 
-  async catchUp(_room: string): Promise<boolean> {
-    return false
+  catchUp(room: string): Promise<boolean> {
+    return this.#dispatch.sequencer.catchUp(room)
+  }
+
+  get joins(): number {
+    return this.#dispatch.early.arrivals
+  }
+
+  arrive(): number {
+    return this.#dispatch.early.arrive()
   }
 
   onceRested(then: () => void): void {
@@ -247,7 +254,7 @@ export class Hub implements ClientContext, BridgeHost {
     this.#clients.delete(client.id)
     this.#closing.add(client)
     this.#heartbeat.unwatch(client)
-    this.#membership.leaveAll(client)
+    this.#dispatch.membership.leaveAll(client)
     if (cause === 'tooSlow') this.counters.slowDisconnects++
     if (cause === 'silent') this.counters.silentDisconnects++
     this.#log.debug({ client: client.id, user: client.user, cause }, 'client closing')

@@ -1,13 +1,28 @@
 import { type Bridge, noReplay, type Replay } from '../bridge/bridge.ts'
 import type { Outbound, Position, Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
-import type { JoinResult, Joins } from './joins.ts'
-import { Rooms } from './rooms.ts'
+import type { Deliverer } from './deliverer.ts'
+import type { EarlyMemory } from './early-memory.ts'
+import type { Filler } from './filler.ts'
+import { Join, type JoinResult } from './join.ts'
+import { type Live, replayed } from './live.ts'
+import type { Room } from './room.ts'
+import type { Rooms } from './rooms.ts'
+import type { Sequencer } from './sequencer.ts'
 
-/** What of the hub's limits a join is held to. */
-export interface JoinLimits {
+/** A join whose answer is older than what the room's members were told reads again, so often at most. */
+const READS = 4
+
+export interface MembershipOptions {
+  bridge: Bridge
+  rooms: Rooms
+  deliverer: Deliverer
+  filler: Filler
+  sequencer: Sequencer
+  early: EarlyMemory
   historySize: number
-  outboxMaxBytes: number
+  /** What is held for one join. */
+  maxBytes: number
 }
 
 /** What a join finds: how far the subscription reaches, and what the room has kept. */
@@ -16,20 +31,24 @@ interface Entry {
   replay: Replay
 }
 
+/** Makes the `joined`. */
 type Answer = (joined: JoinResult) => Outbound
+
+/** A join that is under way. */
+interface Joining {
+  readonly client: Client
+  readonly room: Room
+  readonly since: Position | undefined
+  readonly answer: Answer
+  readonly join: Join
+}
 
 /** Who is in which room, and on the way into it; a room is subscribed while there is either. */
 export class Membership {
-  readonly rooms: Rooms
-  readonly #bridge: Bridge
-  readonly #joins: Joins
-  readonly #limits: JoinLimits
+  readonly #options: MembershipOptions
 
-  constructor(bridge: Bridge, joins: Joins, limits: JoinLimits) {
-    this.#bridge = bridge
-    this.#joins = joins
-    this.#limits = limits
-    this.rooms = new Rooms((room) => this.#unsubscribeUnused(room))
+  constructor(options: MembershipOptions) {
+    this.#options = options
   }
 
   /**
@@ -39,96 +58,123 @@ export class Membership {
    */
   join(
     client: Client,
-    room: string,
+    name: string,
     since: Position | undefined,
     answer: Answer,
   ): boolean | Promise<boolean> {
-    const entry = this.#enter(room, since)
-    if (!(entry instanceof Promise)) {
-      this.#admit(client, room, since, entry, answer)
-      return true
-    }
+    const { rooms, early, maxBytes } = this.#options
+    const room = rooms.open(name)
+    const number = room.members.get(client) ?? early.arrive()
     if (since === undefined && this.#positionOf(client, room) !== undefined) {
-      return entry.then((entry) => {
-        if (client.isOpen) this.#admitAgain(client, room, entry, answer)
-        return true
-      })
+      const entry = this.#enter(room, since, undefined)
+      const admit = (entry: Entry) => this.#admitAgain(client, room, answer, entry)
+      return entry instanceof Promise ? entry.then(admit) : admit(entry)
     }
-    const join = this.#joins.begin(client, room, this.#limits.outboxMaxBytes)
+    const join = new Join(client, number, maxBytes, room.joins?.get(client))
+    const joining: Joining = { client, room, since, answer, join }
+    const entry = this.#enter(room, since, join)
+    if (!(entry instanceof Promise)) return this.#admit(joining, entry)
+    room.beginJoin(join)
     return entry.then((entry) => {
-      if (!client.isOpen || join.isOverfull) {
-        this.#joins.end(client, room)
-        this.#unsubscribeUnused(room)
-        // A member has missed what was not held; coming back it recovers.
-        if (client.rooms.has(room)) client.disconnect('internal', 'too many messages during a join')
-        return !client.isOpen
-      }
-      this.#admit(client, room, since, entry, answer)
-      const held = join.complete(entry.replay.position, this.rooms.get(room)?.delivered)
-      for (const frame of held) client.send(frame, room)
-      if (join.isOver) this.#joins.end(client, room)
-      return true
+      if (client.isOpen && !join.isOverfull) return this.#admit(joining, entry)
+      room.endJoin(client)
+      rooms.closeUnused(room)
+      // A member has missed what was not held; coming back it recovers.
+      if (client.rooms.has(name)) client.disconnect('internal', 'too many messages during a join')
+      return !client.isOpen
     })
-  }
-
-  /** Subscribes the room, and then reads what was missed. */
-  #enter(room: string, since: Position | undefined): Entry | Promise<Entry> {
-    const scope = this.#bridge.subscribe(room)
-    return scope instanceof Promise
-      ? scope.then((scope) => this.#read(room, since, scope))
-      : this.#read(room, since, scope)
-  }
-
-  #read(room: string, since: Position | undefined, scope: Scope): Entry | Promise<Entry> {
-    if (scope === 'node') return { scope, replay: noReplay }
-    const replay = this.#bridge.replay(room, {
-      since,
-      limit: since === undefined ? 0 : this.#limits.historySize,
-    })
-    return replay instanceof Promise ? replay.then((replay) => ({ scope, replay })) : { scope, replay }
-  }
-
-  #admit(
-    client: Client,
-    room: string,
-    since: Position | undefined,
-    { scope, replay: { position, isComplete, messages } }: Entry,
-    answer: Answer,
-  ): void {
-    this.rooms.join(client, room, position)
-    const recovered = since !== undefined && isComplete
-    const missed = recovered ? messages : []
-    client.reply(answer({ scope, position, recovered, missed: missed.length }))
-    for (const text of missed) client.recover(text)
-  }
-
-  /**
-   * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
-   * has: what is in the history beyond that may still be on its way to this node.
-   */
-  #admitAgain(client: Client, room: string, { scope, replay: { position } }: Entry, answer: Answer): void {
-    const has = this.#positionOf(client, room)
-    client.reply(answer({ scope, position: position && has, recovered: false, missed: 0 }))
-  }
-
-  /** Up to where a member has the room's messages; undefined for others, and where the node has never known. */
-  #positionOf(client: Client, name: string): Position | undefined {
-    if (!client.rooms.has(name)) return undefined
-    const room = this.rooms.get(name)
-    return this.#joins.in(name)?.get(client)?.through ?? room?.delivered ?? room?.openedAt
   }
 
   leave(client: Client, room: string): void {
-    // First the join: what is still on guard there would keep the room subscribed.
-    this.#joins.end(client, room)
-    this.rooms.leave(client, room)
+    this.#options.rooms.leave(client, room)
   }
 
   leaveAll(client: Client): void {
     for (const room of client.rooms) this.leave(client, room)
   }
 
-  #unsubscribeUnused(room: string): void {
-    if (!this.rooms.has(room) && !this.#joins.has(room)) this.#bridge.unsubscribe(room)
+  /** Subscribes the room, and then reads what was missed. */
+  #enter(room: Room, since: Position | undefined, join: Join | undefined): Entry | Promise<Entry> {
+    const scope = this.#options.bridge.subscribe(room.name)
+    return scope instanceof Promise
+      ? scope.then((scope) => this.#read(room, since, join, scope))
+      : this.#read(room, since, join, scope)
   }
+
+  #read(
+    room: Room,
+    since: Position | undefined,
+    join: Join | undefined,
+    scope: Scope,
+    readsLeft = READS,
+  ): Entry | Promise<Entry> {
+    if (scope === 'node' || readsLeft === 0) return { scope, replay: noReplay }
+    const epoch = room.cursor?.epoch
+    const take = (replay: Replay): Entry | Promise<Entry> =>
+      isBehind(room, join, epoch, replay.position)
+        ? this.#read(room, since, join, scope, readsLeft - 1)
+        : { scope, replay }
+    const limit = since === undefined ? 0 : this.#options.historySize
+    const replay = this.#options.bridge.replay(room.name, { since, limit })
+    return replay instanceof Promise ? replay.then(take) : take(replay)
+  }
+
+  #admit({ client, room, since, answer, join }: Joining, { scope, replay }: Entry): true {
+    const { rooms, filler, sequencer, deliverer } = this.#options
+    const { position } = replay
+    rooms.join(client, room, join.number)
+    const mayLack = position !== undefined && filler.learn(room, position, client, false)
+    room.tell(client, position !== undefined)
+    const recovered = since !== undefined && replay.isComplete
+    const missed = recovered ? replay.messages.map((text, index) => missedSince(since, index, text)) : []
+    client.reply(answer({ scope, position, recovered, missed: missed.length }))
+    for (const { frame } of missed) client.recover(frame)
+    for (const live of join.complete(position, room.cursor, missed))
+      deliverer.sendToMember(room, client, live)
+    if (!join.isOver) room.beginJoin(join)
+    sequencer.open(room)
+    join.settle()
+    if (join.isOver) room.endJoin(client)
+    if (mayLack) void filler.fill(room)
+    return true
+  }
+
+  /**
+   * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
+   * has: what is in the history beyond that may still be on its way to this node.
+   */
+  #admitAgain(client: Client, room: Room, answer: Answer, { scope, replay: { position } }: Entry): true {
+    if (!client.isOpen) return true
+    const { filler } = this.#options
+    const mayLack = position !== undefined && filler.learn(room, position, client, true)
+    room.tell(client, position !== undefined)
+    const has = this.#positionOf(client, room)
+    client.reply(answer({ scope, position: position && has, recovered: false, missed: 0 }))
+    if (mayLack) void filler.fill(room)
+    return true
+  }
+
+  /** Up to where a member has the room's messages; undefined for others, and where the node has never known. */
+  #positionOf(client: Client, room: Room): Position | undefined {
+    if (!room.members.has(client)) return undefined
+    const { cursor } = room
+    const through = cursor && room.joins?.get(client)?.through(cursor.epoch)
+    return cursor && { epoch: cursor.epoch, offset: Math.max(cursor.offset, through ?? 0) }
+  }
+}
+
+/** Whether the room has gone further than what a join has read, without the join holding what lies between. */
+function isBehind(
+  { cursor }: Room,
+  join: Join | undefined,
+  epochThen: string | undefined,
+  position: Position | undefined,
+): boolean {
+  if (cursor === undefined || position === undefined) return false
+  if (cursor.epoch !== position.epoch) return cursor.epoch !== epochThen
+  return join !== undefined && position.offset < cursor.offset && !join.holdsFrom(position)
+}
+
+function missedSince({ epoch, offset }: Position, index: number, text: string | Buffer): Live {
+  return replayed(text, { epoch, offset: offset + 1 + index }, undefined)
 }

@@ -1,32 +1,20 @@
-import type { Position } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
-
-/** A room on this node: it exists while it has a member here. */
-export interface Room {
-  readonly name: string
-  readonly members: Set<Client>
-  /** The room's position when its first member came in. */
-  readonly openedAt: Position | undefined
-  /** The newest message that was delivered here, where the room keeps history. */
-  delivered: Position | undefined
-}
+import { Room } from './room.ts'
 
 /** The two-way index room ⇄ client of this node. A room vanishes with its last member, however that one went. */
 export class Rooms {
   readonly #rooms = new Map<string, Room>()
   readonly #onEmpty: (room: string) => void
+  #occupied = 0
 
-  /** `onEmpty` is called when a room has lost its last member on this node. */
+  /** `onEmpty` is called when nobody on this node is in the room any more, or on the way into it. */
   constructor(onEmpty: (room: string) => void) {
     this.#onEmpty = onEmpty
   }
 
+  /** Rooms with members. */
   get size(): number {
-    return this.#rooms.size
-  }
-
-  has(name: string): boolean {
-    return this.#rooms.has(name)
+    return this.#occupied
   }
 
   get(name: string): Room | undefined {
@@ -34,32 +22,44 @@ export class Rooms {
   }
 
   /** The members on this node; none for a room that nobody here is in. */
-  members(name: string): ReadonlySet<Client> {
+  members(name: string): ReadonlyMap<Client, number> {
     return this.#rooms.get(name)?.members ?? noMembers
   }
 
-  /** Joining twice is joining once. `position` is the room's, as the client is told. */
-  join(client: Client, name: string, position?: Position): void {
-    let room = this.#rooms.get(name)
-    if (room === undefined) {
-      room = { name, members: new Set(), openedAt: position, delivered: undefined }
-      this.#rooms.set(name, room)
-    }
-    room.members.add(client)
-    client.rooms.add(name)
+  /** The room, for somebody who is on the way into it. */
+  open(name: string): Room {
+    const known = this.#rooms.get(name)
+    if (known !== undefined) return known
+    const room = new Room(name)
+    this.#rooms.set(name, room)
+    return room
   }
 
-  /** Returns whether the client was a member. */
-  leave(client: Client, name: string): boolean {
-    if (!client.rooms.delete(name)) return false
+  /** Joining twice is joining once. */
+  join(client: Client, room: Room, number: number): void {
+    if (room.members.size === 0) this.#occupied++
+    if (!room.members.has(client)) room.members.set(client, number)
+    client.rooms.add(room.name)
+  }
+
+  /** The client's join is over as well, if there is one. */
+  leave(client: Client, name: string): void {
     const room = this.#rooms.get(name)
-    room?.members.delete(client)
-    if (room?.members.size === 0) {
-      this.#rooms.delete(name)
-      this.#onEmpty(name)
-    }
-    return true
+    client.rooms.delete(name)
+    if (room === undefined) return
+    room.endJoin(client)
+    room.tell(client, true)
+    if (room.members.delete(client) && room.members.size === 0) this.#occupied--
+    this.closeUnused(room)
+  }
+
+  closeUnused(room: Room): void {
+    if (!room.isEmpty || this.#rooms.get(room.name) !== room) return
+    clearTimeout(room.hold?.timer)
+    room.hold = undefined
+    this.#rooms.delete(room.name)
+    this.#onEmpty(room.name)
   }
 }
 
-const noMembers: ReadonlySet<Client> = new Set()
+const noMembers: ReadonlyMap<Client, number> = new Map()

@@ -1,0 +1,51 @@
+import type { Bridge } from '../bridge/bridge.ts'
+import type { Clock } from '../clock.ts'
+import type { Client } from './client.ts'
+import type { Counters } from './counters.ts'
+import { Deliverer } from './deliverer.ts'
+import { EarlyMemory } from './early-memory.ts'
+import { Echoes } from './echoes.ts'
+import { Filler } from './filler.ts'
+import { Membership } from './membership.ts'
+import { Rooms } from './rooms.ts'
+import { Sequencer } from './sequencer.ts'
+
+export interface DispatchOptions {
+  bridge: Bridge
+  clients: ReadonlyMap<string, Client>
+  counters: Counters
+  clock: Clock
+  limits: { historySize: number; outboxMaxBytes: number }
+}
+
+/** All that takes part between the bridge and a client's `send`, put together. */
+export class Dispatch {
+  readonly rooms: Rooms
+  readonly early: EarlyMemory
+  readonly echoes = new Echoes()
+  readonly sequencer: Sequencer
+  readonly membership: Membership
+
+  constructor({ bridge, clients, counters, clock, limits }: DispatchOptions) {
+    const { historySize, outboxMaxBytes: maxBytes } = limits
+    const rooms = new Rooms((room) => bridge.unsubscribe(room))
+    const early = new EarlyMemory(clock)
+    const deliverer = new Deliverer(clients, early, clock)
+    const { echoes } = this
+    const filler = new Filler({ bridge, echoes, rooms, deliverer, clients, counters, clock, historySize })
+    this.rooms = rooms
+    this.early = early
+    this.sequencer = new Sequencer({ rooms, deliverer, filler, early, clients, counters, clock, maxBytes })
+    const { sequencer } = this
+    this.membership = new Membership({
+      bridge,
+      rooms,
+      deliverer,
+      filler,
+      sequencer,
+      early,
+      historySize,
+      maxBytes,
+    })
+  }
+}

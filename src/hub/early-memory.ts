@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import { BoundedMap } from '../bounded-map.ts'
+import type { Clock } from '../clock.ts'
+
+/** How long an early delivery is remembered, in case the message comes in its place after all. */
+const REMEMBERED_MS = 60_000
+/** Different messages at most, at about 200 bytes each; beyond that the oldest are forgotten. */
+const MAX_MESSAGES = 50_000
+
+interface Delivered {
+  /** Whoever arrived when there were no more has had it. */
+  readonly arrivals: number
+  readonly atMs: number
+}
+
+/**
+ * Who has had what was delivered early: a matter of members, not of the node. Each membership has a number, and an
+ * early delivery remembers the newest one. While nothing is remembered, nothing is looked up.
+ */
+export class EarlyMemory {
+  readonly #clock: Clock
+  #arrivals = 0
+  /** By the digest of the message's head, which names its room. Two messages may be the same. */
+  #delivered: BoundedMap<string, Delivered[]> | undefined
+  #newestAtMs = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** How many memberships have begun. */
+  get arrivals(): number {
+    return this.#arrivals
+  }
+
+  get isEmpty(): boolean {
+    return this.#delivered === undefined
+  }
+
+  /** The number of a membership that begins now. */
+  arrive(): number {
+    return ++this.#arrivals
+  }
+
+  /** A message was delivered early, to those who had arrived by then. */
+  add(head: string | Buffer, arrivals: number = this.#arrivals): void {
+    this.#newestAtMs = this.#clock.steadyMs()
+    this.#delivered ??= new BoundedMap(MAX_MESSAGES)
+    const key = digestOf(head)
+    const others = this.#delivered.get(key) ?? []
+    this.#delivered.set(key, [...others, { arrivals, atMs: this.#newestAtMs }])
+  }
+
+  /** The message comes in its place: the newest number that has had it, or -1. It is forgotten with that. */
+  take(head: string | Buffer): number {
+    if (this.#delivered === undefined) return -1
+    const oldestMs = this.#clock.steadyMs() - REMEMBERED_MS
+    if (this.#newestAtMs < oldestMs) {
+      this.#delivered = undefined
+      return -1
+    }
+    const key = digestOf(head)
+    const [first, ...others] = this.#delivered.get(key)?.filter(({ atMs }) => atMs >= oldestMs) ?? []
+    if (first === undefined) return -1
+    if (others.length === 0) this.#delivered.delete(key)
+    else this.#delivered.set(key, others)
+    return first.arrivals
+  }
+}
+
+/** What stands for a message, whatever its offset. */
+export function digestOf(head: string | Buffer): string {
+  return createHash('sha1').update(head).digest('base64')
+}

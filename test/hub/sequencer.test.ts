@@ -1,0 +1,231 @@
+// The order of a room's messages, whatever lies between the node and its Redis (PROTOCOL.md, Recovery).
+import { mock } from 'node:test'
+import fc from 'fast-check'
+import t from 'tap'
+import type { Clock } from '../../src/clock.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import { turnEnd } from '../support/fake-socket.ts'
+import { Reader } from '../support/reader.ts'
+import { UnrulyBridge } from '../support/unruly-bridge.ts'
+
+const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
+const limits = {
+  maxClients: 100,
+  maxRoomsPerClient: 3,
+  maxMessageBytes: 1000,
+  outboxMaxBytes: 100_000,
+  slowClient: 'disconnect' as const,
+  pingIntervalMs: 100_000,
+  pongTimeoutMs: 100_000,
+}
+const HOLD_MS = 500
+// Each message has a time of its own.
+let now = 1e12
+const clock: Clock = { steadyMs: () => 1_000_000, wallMs: () => now++ }
+
+// The test says when time passes; nothing here depends on the machine.
+mock.timers.enable({ apis: ['setTimeout'] })
+t.teardown(() => mock.timers.reset())
+
+type Step =
+  | ['publish' | 'bring' | 'answer', number]
+  | [
+      | 'flush'
+      | 'serve'
+      | 'swap'
+      | 'deaf'
+      | 'hear'
+      | 'away'
+      | 'back'
+      | 'silent'
+      | 'loud'
+      | 'catchUp'
+      | 'fail'
+      | 'late',
+    ]
+  | ['say' | 'echo' | 'join' | 'fresh' | 'leave' | 'drop', number]
+
+const READERS = 4
+const reader = fc.nat(READERS - 1)
+const step = <Kind extends Step[0]>(weight: number, kind: Kind, ...more: fc.Arbitrary<number>[]) => ({
+  weight,
+  arbitrary: fc.tuple(fc.constant(kind), ...more) as unknown as fc.Arbitrary<Step>,
+})
+/** What happens on any day. */
+const ordinary = [
+  step(8, 'publish', fc.integer({ min: 1, max: 3 })),
+  step(8, 'bring', fc.integer({ min: 1, max: 4 })),
+  step(3, 'say', reader),
+  step(2, 'echo', reader),
+  step(4, 'serve'),
+  step(6, 'answer', fc.integer({ min: 1, max: 3 })),
+  step(5, 'join', reader),
+  step(2, 'fresh', reader),
+  step(1, 'leave', reader),
+  step(2, 'drop', reader),
+  step(1, 'catchUp'),
+]
+/** What the node can make good. */
+const gaps = [step(2, 'deaf'), step(3, 'hear'), step(1, 'swap')]
+const silences = [step(2, 'silent'), step(3, 'loud')]
+const losses = [step(1, 'flush')]
+/** What it cannot. */
+const outages = [step(1, 'away'), step(2, 'back'), step(2, 'fail'), step(1, 'late')]
+
+class World {
+  readonly bridge: UnrulyBridge
+  readonly hub: Hub
+  readonly readers: Reader[]
+
+  constructor(historySize: number, isPrompt: boolean) {
+    this.bridge = new UnrulyBridge(historySize)
+    this.bridge.isPrompt = isPrompt
+    this.hub = new Hub({ bridge: this.bridge, limits: { ...limits, historySize }, log: silentLog, clock })
+    this.readers = Array.from({ length: READERS }, () => new Reader(this.hub, clock, this.bridge.sent))
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    for (const [kind, argument = 0] of steps) {
+      this.#do(kind, argument)
+      await this.settle()
+    }
+  }
+
+  async settle(): Promise<void> {
+    await turnEnd()
+    for (const one of this.readers) one.take()
+  }
+
+  #do(kind: Step[0], argument: number): void {
+    const { bridge, readers } = this
+    const one = readers[argument] as Reader
+    if (kind === 'publish') for (let n = 0; n < argument; n++) bridge.publishElsewhere()
+    if (kind === 'bring') bridge.bring(argument)
+    if (kind === 'answer') for (let n = 0; n < argument; n++) bridge.answer()
+    if (kind === 'serve') bridge.serve()
+    if (kind === 'flush') bridge.flush()
+    if (kind === 'swap') bridge.swap()
+    if (kind === 'deaf' || kind === 'hear') bridge.isDeaf = kind === 'deaf'
+    if (kind === 'away' || kind === 'back') bridge.isAway = kind === 'away'
+    if (kind === 'silent' || kind === 'loud') bridge.isSilent = kind === 'silent'
+    if (kind === 'catchUp') void this.hub.catchUp(bridge.room)
+    if (kind === 'fail') bridge.fail()
+    if (kind === 'late') mock.timers.tick(HOLD_MS)
+    if (kind === 'join') one.join()
+    if (kind === 'fresh') one.join(true)
+    if (kind === 'leave') one.leave()
+    if (kind === 'drop') one.drop()
+    if ((kind === 'say' || kind === 'echo') && one.isJoined && !one.isAsking)
+      one.say({ type: 'message', room: bridge.room, content: bridge.sent.length, echo: kind === 'echo' })
+  }
+
+  /** All that is under way arrives, and the node is told that something may be missing. */
+  async quieten(): Promise<void> {
+    const { bridge, hub } = this
+    Object.assign(bridge, { isAway: false, isSilent: false, isDeaf: false })
+    const arrive = async () => {
+      for (let n = 0; n < 200 && !bridge.isQuiet; n++) {
+        bridge.answer()
+        bridge.bring(1)
+        await this.settle()
+      }
+    }
+    await arrive()
+    const caughtUp = hub.catchUp(bridge.room)
+    await arrive()
+    await caughtUp
+    await this.settle()
+  }
+
+  get faults(): string[] {
+    return this.readers.flatMap(({ faults }) => faults)
+  }
+
+  /** What members lack of the present epoch, behind where they began in it. */
+  get lacking(): string[] {
+    const { epoch, offset } = this.bridge.end
+    return this.readers
+      .filter(({ isJoined }) => isJoined)
+      .flatMap((one) => {
+        const { position } = one
+        if (position?.epoch !== epoch) return [`is told of ${position?.epoch}, not ${epoch} [${one.log}]`]
+        const lacks = one.lacks(epoch, one.beginnings.get(epoch) ?? offset, offset)
+        return lacks.length === 0 ? [] : [`lacks ${lacks} [${one.log}]`]
+      })
+  }
+
+  /** What came on the channel while they were members, of whatever epoch, and has not reached them. */
+  get undelivered(): string[] {
+    return this.readers
+      .filter(({ isJoined }) => isJoined)
+      .flatMap((one) =>
+        this.bridge.sent
+          .slice(one.due)
+          .filter(({ n, exclude, isLost }) => !isLost && !one.has.has(n) && !one.isOwn(exclude))
+          .map(({ n }) => `has not got ${n} [${one.log}]`),
+      )
+  }
+}
+
+interface Kind {
+  steps: { weight: number; arbitrary: fc.Arbitrary<Step> }[]
+  historySize?: number
+  isPrompt?: boolean
+  /** Whether everything must have come in the end. */
+  isWhole: boolean
+  /** Whether what the channel has brought must have come, although history was lost. */
+  isDelivered?: boolean
+}
+
+const kinds: Record<string, Kind> = {
+  'gaps and late answers': { steps: [...ordinary, ...gaps], isWhole: true, isDelivered: true },
+  'gaps, and answers at once': {
+    steps: [...ordinary, ...gaps],
+    isPrompt: true,
+    isWhole: true,
+    isDelivered: true,
+  },
+  'early deliveries': { steps: [...ordinary, ...gaps, ...silences], isWhole: true, isDelivered: true },
+  'new epochs': { steps: [...ordinary, ...losses], isWhole: true, isDelivered: true },
+  'new epochs, and answers at once': {
+    steps: [...ordinary, ...losses],
+    isPrompt: true,
+    isWhole: true,
+    isDelivered: true,
+  },
+  'new epochs, gaps and early deliveries': {
+    steps: [...ordinary, ...gaps, ...silences, ...losses],
+    isWhole: true,
+  },
+  outages: { steps: [...ordinary, ...gaps, ...silences, ...losses, ...outages], isWhole: false },
+  'a short history': { steps: [...ordinary, ...gaps, ...losses], historySize: 3, isWhole: false },
+}
+
+for (const [
+  name,
+  { steps, historySize = 1000, isPrompt = false, isWhole, isDelivered = false },
+] of Object.entries(kinds)) {
+  t.test(`${name}: members see what they were told of, once and in order`, async (t) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(...steps), { minLength: 5, maxLength: 60, size: 'max' }),
+        async (schedule) => {
+          const world = new World(historySize, isPrompt)
+          await world.run([['join', 0], ['join', 1], ['serve'], ['answer', 2], ...schedule])
+          await world.quieten()
+          const wrong = [...world.faults]
+          if (isWhole) wrong.push(...world.lacking)
+          if (isWhole && world.readers.some(({ jumps }) => jumps > 0)) wrong.push('a jump')
+          if (isDelivered) wrong.push(...world.undelivered)
+          await world.hub.close()
+          if (wrong.length > 0) throw new Error(wrong.join('\n'))
+        },
+      ),
+      {
+        numRuns: Number(process.env.RUNS ?? 150),
+        ...(process.env.SEED && { seed: Number(process.env.SEED) }),
+      },
+    )
+    t.pass('in every schedule')
+  })
+}
