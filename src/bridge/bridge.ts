@@ -61,6 +61,14 @@ export interface BridgeStatus {
   /** Each connection of its own, and why it is down, in our words. */
   publisher?: LinkStatus
   subscriber?: LinkStatus
+  /** Of a Cluster, each of its masters, by the slots that it has. */
+  masters?: MasterStatus[]
+}
+export interface MasterStatus {
+  /** As `0-5460,9000`. */
+  slots: string
+  publisher: LinkStatus
+  subscriber: LinkStatus
 }
 export interface LinkStatus {
   state: 'up' | 'down'
@@ -71,6 +79,8 @@ export interface LinkStatus {
 export interface ClusterStatus {
   nodes: number
   clients: number
+  /** Nodes on this Redis whose version neither understands this one's messages nor is understood. */
+  foreignNodes?: number
 }
 
 /** What the bridge asks of its hub. */
@@ -93,6 +103,15 @@ export interface BridgeHost {
   catchUp(room: string): Promise<boolean>
   /** Calls `then` within milliseconds, when more may have come together that is to be published. */
   onceRested(then: () => void): void
+  /** How many joins there have been on this node: a mark in time for `remember`. */
+  readonly joins: number
+  /** Members who joined before `joins` have had the message that begins with `head`, from an earlier try. */
+  remember(room: string | undefined, head: string, joins: number): void
+  /**
+   * Gives the room's members here, from its history, what passed this node by. Resolves with whether they have all of it
+   * now. Never rejects.
+   */
+  catchUp(room: string): Promise<boolean>
   /** This node's clients, told to the other nodes. */
   countClients(): number
 }

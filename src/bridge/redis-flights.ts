@@ -5,43 +5,41 @@ import type { OutgoingMessage } from './redis-payload.ts'
 /** A publish of this node that Redis has, or may have, or is to get, but that is not done with. */
 export interface Flight extends OutgoingMessage {
   readonly publication: Publication
-  /** The mark of an idempotent publish. */
-  readonly mark: string | undefined
   /** By the steady clock; undefined while it waits for the turn's end. */
   sentAtMs: number | undefined
   readonly resolve: (published: Published) => void
   /** Whether it is not expected to come back, so that this node's members get it when Redis has answered. */
-  readonly isOneWay: boolean
+  isOneWay: boolean
+  /** The joins so far when this node's members got it ahead of its place; undefined while they have not. */
+  earlyJoins: number | undefined
+  /** Whether it is being read back from the history. */
+  isSettling: boolean
   /** Whether Redis has answered, and the place in the room's history that it gave. */
   hasAnswer: boolean
   position: Position | undefined
   /** The ticks since then in which it has not come back. */
   ticksOut: number
-  /** Whether this node's members have it: it came back, was delivered locally, or nobody here waits for it. */
+  /** Whether this node's members have it. */
   isDelivered: boolean
 }
 
-/** How long a publish that was delivered locally is remembered, in case it comes back after all. */
-const REMEMBERED_MS = 60_000
-
 /**
- * This node's publishes on their way through Redis. Each is done when Redis has answered and it has come back; if
- * Redis fails in between it is delivered locally, once.
+ * This node's publishes on their way through one Redis server. Each is done when Redis has answered and this node's
+ * members have it: because it came back, was read from the history, or was delivered to them by this node alone.
  */
 export class Flights {
   readonly #flights = new Map<number, Flight>()
-  /** Publishes that were delivered locally and must not be again, by sequence; oldest first. */
-  readonly #local = new Map<number, number>()
-  #sequence = 0
   #bytes = 0
   /** How many this node's members have not got. */
   #undelivered = 0
   /** Those of them that are one way, by room, in order. */
   readonly #oneWay = new Map<string | undefined, Set<Flight>>()
+  readonly #nextSequence: () => number
   readonly #onEmpty: () => void
 
-  /** `onEmpty` is called whenever the last flight is done with. */
-  constructor(onEmpty: () => void) {
+  /** `nextSequence` numbers the node's publishes; `onEmpty` is called whenever the last flight is done with. */
+  constructor(nextSequence: () => number, onEmpty: () => void) {
+    this.#nextSequence = nextSequence
     this.#onEmpty = onEmpty
   }
 
@@ -62,7 +60,7 @@ export class Flights {
     isOneWay: boolean,
     resolve: (published: Published) => void,
   ): Flight {
-    const sequence = ++this.#sequence
+    const sequence = this.#nextSequence()
     const head = Buffer.from(publication.head)
     const flight: Flight = {
       sequence,
@@ -71,6 +69,8 @@ export class Flights {
       publication,
       mark,
       isOneWay,
+      isSettling: false,
+      earlyJoins: undefined,
       sentAtMs: undefined,
       resolve,
       hasAnswer: false,
@@ -81,11 +81,7 @@ export class Flights {
     this.#flights.set(sequence, flight)
     this.#bytes += head.length
     this.#undelivered++
-    if (isOneWay) {
-      const others = this.#oneWay.get(publication.room)
-      if (others === undefined) this.#oneWay.set(publication.room, new Set([flight]))
-      else others.add(flight)
-    }
+    if (isOneWay) this.#noteOneWay(flight)
     return flight
   }
 
@@ -97,22 +93,25 @@ export class Flights {
     this.#endIfDone(flight)
   }
 
-  /** A publish of this node has come back; returns whether the members should get it. */
-  comeBack(sequence: number): boolean {
-    if (this.#local.has(sequence)) return false
+  /** This node's members have it, or get it with what else comes on its channel. */
+  delivered({ sequence }: { sequence: number }): void {
     const flight = this.#flights.get(sequence)
-    // What is not known here was published by somebody who took our id, or long ago: like any other node's.
-    if (flight === undefined) return true
-    if (flight.isDelivered) return false
-    this.#deliver(flight)
-    return true
+    if (flight === undefined || flight.isDelivered) return
+    flight.isDelivered = true
+    this.#undelivered--
+    const { room } = flight.publication
+    const others = this.#oneWay.get(room)
+    if (others?.delete(flight) && others.size === 0) this.#oneWay.delete(room)
+    this.#endIfDone(flight)
   }
 
-  /** Marks a publish as delivered locally; should it come back, it is passed over. */
-  markLocal(sequence: number, nowMs: number): void {
-    this.#local.set(sequence, nowMs)
-    const flight = this.#flights.get(sequence)
-    if (flight !== undefined && !flight.isDelivered) this.#deliver(flight)
+  /** Nothing of what is on its way is expected back any more. */
+  expectNoReturn(): void {
+    for (const flight of this.undelivered()) {
+      if (flight.isOneWay) continue
+      flight.isOneWay = true
+      this.#noteOneWay(flight)
+    }
   }
 
   /** Those that this node's members have not got, in the order of their publishing. */
@@ -139,20 +138,11 @@ export class Flights {
     return [...this.#flights.values()].filter(({ hasAnswer }) => !hasAnswer)
   }
 
-  sweep(nowMs: number): void {
-    for (const [sequence, atMs] of this.#local) {
-      if (nowMs - atMs < REMEMBERED_MS) break
-      this.#local.delete(sequence)
-    }
-  }
-
-  #deliver(flight: Flight): void {
-    flight.isDelivered = true
-    this.#undelivered--
+  #noteOneWay(flight: Flight): void {
     const { room } = flight.publication
     const others = this.#oneWay.get(room)
-    if (others?.delete(flight) && others.size === 0) this.#oneWay.delete(room)
-    this.#endIfDone(flight)
+    if (others === undefined) this.#oneWay.set(room, new Set([flight]))
+    else others.add(flight)
   }
 
   #endIfDone(flight: Flight): void {

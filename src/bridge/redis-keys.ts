@@ -18,12 +18,22 @@ export class RedisKeys {
 
   /** The channel on which nodes tell of themselves. */
   get nodesChannel(): string {
-    return `${this.#prefix}nodes:{nodes}`
+    return `${this.#prefix}nodes:{${NODES_TAG}}`
+  }
+
+  /** The channel on which a node hears itself through a Cluster's master, which has the slot of `tag`. */
+  echoChannel(node: string, tag: string): string {
+    return `${this.#prefix}echo:${node}:{${tag}}`
   }
 
   /** Written at each heartbeat, so that a server that takes no writes is noticed. */
-  get heartbeat(): string {
-    return `${this.#prefix}heartbeat:{nodes}`
+  heartbeat(tag: string): string {
+    return `${this.#prefix}heartbeat:{${tag}}`
+  }
+
+  /** The hash with the epoch of rooms in which nothing was said yet; on a Cluster one for each slot, named by `tag`. */
+  beginnings(tag: string): string {
+    return `${this.#prefix}beginnings:{${tag}}`
   }
 
   /** The list of a room's newest messages. */
@@ -38,12 +48,23 @@ export class RedisKeys {
 
   /** The mark of an idempotent publish. User and key are hashed: they may be of any length and characters. */
   once(room: string | undefined, user: string, key: string): string {
-    const digest = createHash('sha256')
-      .update(JSON.stringify([user, key]))
-      .digest('base64url')
     const scope = room === undefined ? 'everybody:{*}' : `room:${tag(room)}`
-    return `${this.#prefix}once:${scope}:${digest}`
+    return `${this.#prefix}once:${scope}:${digest([user, key])}`
   }
+
+  /** The same for the nodes among themselves, in 16 characters. */
+  mark(room: string | undefined, user: string, key: string): string {
+    return digest([room ?? null, user, key]).slice(0, MARK_CHARS)
+  }
+}
+
+/** What nodes tell each other has one slot. */
+export const NODES_TAG = 'nodes'
+/** 96 bits. */
+export const MARK_CHARS = 16
+
+function digest(words: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(words)).digest('base64url')
 }
 
 /** Encoded, a name has no braces, colons or white space. */

@@ -1,9 +1,12 @@
 import type { Log } from '../log.ts'
 import type { LinkStatus } from './bridge.ts'
-import { RedisClient } from './redis-client.ts'
-import type { RedisTarget } from './redis-url.ts'
+import type { RedisClient } from './redis-client.ts'
+import { describeFault } from './redis-fault.ts'
 
-/** One connection's timing. A link that is dead but not closed is noticed within PROBE_INTERVAL + PROBE_TIMEOUT. */
+/**
+ * One connection's timing. A link that is dead but not closed is noticed within PROBE_INTERVAL + PROBE_TIMEOUT. A new one
+ * has CONNECT_TIMEOUT from its last progress: a hundred thousand channels take longer than one.
+ */
 const CONNECT_TIMEOUT_MS = 4000
 const PROBE_INTERVAL_MS = 1000
 const PROBE_TIMEOUT_MS = 2000
@@ -17,10 +20,12 @@ const LOG_WINDOW_MS = 3000
 
 export interface RedisLinkOptions {
   name: 'publisher' | 'subscriber'
-  target: RedisTarget
   log: Log
-  /** Makes a new connection ready for use; a rejection gives the connection up. */
-  prepare(client: RedisClient): Promise<void>
+  /** Makes a client, not yet connected. */
+  create(): RedisClient
+  /** Makes a new connection ready for use, calling `progress` on the way; a rejection gives the connection up. */
+  prepare(client: RedisClient, progress: () => void): Promise<void>
+  onUp?(): void
   /** Asks the server for a sign of life; a rejection, or none in time, gives the connection up. */
   probe(client: RedisClient): Promise<void>
   onDown(): void
@@ -76,7 +81,7 @@ export class RedisLink {
   async #run(): Promise<void> {
     let failures = 0
     while (!this.#isClosed) {
-      const client = new RedisClient(this.#options.target, `roomcast-${this.#options.name}`)
+      const client = this.#options.create()
       this.#client = client
       try {
         await this.#use(client, () => {
@@ -96,10 +101,12 @@ export class RedisLink {
     void client.lost.then((error) => {
       if (client === this.#client) this.#giveUp(error)
     })
-    const ready = client.connect().then(() => this.#options.prepare(client))
-    await within(CONNECT_TIMEOUT_MS, this.#unlessGivenUp(ready), 'no connection in time')
+    const ready = (progress: () => void) =>
+      this.#unlessGivenUp(client.connect().then(() => this.#options.prepare(client, progress)))
+    await withinSteps(CONNECT_TIMEOUT_MS, ready, 'no connection in time')
     this.#becomeUp()
     onUp()
+    this.#options.onUp?.()
     for (;;) {
       await this.#unlessGivenUp(this.#sleep(PROBE_INTERVAL_MS))
       await within(PROBE_TIMEOUT_MS, this.#unlessGivenUp(this.#options.probe(client)), 'no answer in time')
@@ -126,7 +133,7 @@ export class RedisLink {
   }
 
   #becomeDown(error: Error): void {
-    const reason = describe(error)
+    const reason = describeFault(error)
     const wasUp = this.isUp
     const isNew = wasUp || reason !== this.#status.reason
     this.#status = { state: 'down', reason }
@@ -158,33 +165,23 @@ export class RedisLink {
 
 /** Rejects with `message` when `promise` has not settled in time; a later rejection of it is no longer anybody's. */
 export function within<T>(ms: number, promise: Promise<T>, message: string): Promise<T> {
+  return withinSteps(ms, () => promise, message)
+}
+
+/** The same, counted from the last call of `progress`, which `begin` is given. */
+function withinSteps<T>(ms: number, begin: (progress: () => void) => Promise<T>, message: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(message)), ms)
-    promise.then(
+    const end = () => clearTimeout(timer)
+    begin(() => void timer.refresh()).then(
       (value) => {
-        clearTimeout(timer)
+        end()
         resolve(value)
       },
       (error) => {
-        clearTimeout(timer)
+        end()
         reject(error)
       },
     )
   })
-}
-
-/** A reason for people: Redis's own error code or the system's, never an address, a user or a password. */
-function describe(error: Error): string {
-  const { code, message, lastNodeError } = error as NodeJS.ErrnoException & { lastNodeError?: Error }
-  // A Cluster's driver says which of its nodes failed last, and that tells why.
-  if (lastNodeError !== undefined) return describe(lastNodeError)
-  if (code !== undefined) return code
-  // What ACLs refuse within a script comes as a plain ERR.
-  if (/^ERR .*user executing the script can't/.test(message)) return 'NOPERM'
-  if (message.startsWith('All sentinels are unreachable')) return 'no sentinel knows the master'
-  if (message.startsWith('Unknown RESP type')) return 'it does not speak as Redis'
-  const replyCode = /^[A-Z]{3,}\b/.exec(message)?.[0]
-  // Plain ERR says nothing: its text does, when it is plain words.
-  if (replyCode !== undefined) return /^ERR [a-z ]{3,60}$/i.test(message) ? message : replyCode
-  return /^[a-z ]{3,40}$/i.test(message) ? message : 'connection failed'
 }

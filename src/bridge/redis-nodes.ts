@@ -1,52 +1,64 @@
 import { z } from 'zod'
+import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { ClusterStatus } from './bridge.ts'
+import { PAYLOAD_VERSION, type PayloadVersion } from './redis-payload.ts'
 
 /** A node that has not told of itself for this long is forgotten; nodes do so every second. */
 const FORGOTTEN_MS = 10_000
-/** This node's own announcement must come back within this time, or its subscriber is deaf. */
-const DEAF_MS = 3000
+/** Whoever may publish in Redis may pretend to be nodes. */
+const NODES = 10_000
+/** Nodes of these payload versions and this one understand each other; one that names none is of version 2. */
+const VERSION = Number(PAYLOAD_VERSION)
+const SILENT_VERSION = 2
 
-const announcement = z.object({ node: z.string().min(1).max(64), clients: z.int().min(0) })
+const announcement = z.object({
+  node: z.string().min(1).max(64),
+  clients: z.int().min(0),
+  version: z.int().min(1).default(SILENT_VERSION),
+})
 
 /** What the nodes tell each other of themselves. Nothing of it is stored, so nothing outlives a node. */
 export class RedisNodes {
   readonly #clock: Clock
-  readonly #others = new Map<string, { clients: number; heardAtMs: number }>()
-  #echoAtMs = 0
+  readonly #others = new BoundedMap<string, { clients: number; version: number; heardAtMs: number }>(NODES)
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   announcement(node: string, clients: number): string {
-    return JSON.stringify({ node, clients } satisfies z.infer<typeof announcement>)
+    return JSON.stringify({ node, clients, version: VERSION } satisfies z.infer<typeof announcement>)
   }
 
-  /** Takes in an announcement; false when it is none. */
-  hear(bytes: Buffer, ownNode: string | undefined): boolean {
+  /** Takes in an announcement; returns whose it is, undefined for what is none. */
+  hear(bytes: Buffer): string | undefined {
     const parsed = announcement.safeParse(parseJson(bytes))
-    if (!parsed.success) return false
-    const { node, clients } = parsed.data
-    const now = this.#clock.steadyMs()
-    if (node === ownNode) this.#echoAtMs = now
-    else this.#others.set(node, { clients, heardAtMs: now })
-    return true
+    if (!parsed.success) return undefined
+    const { node, clients, version } = parsed.data
+    this.#others.set(node, { clients, version, heardAtMs: this.#clock.steadyMs() })
+    return node
   }
 
-  /** From now on this node's announcements should come back. */
-  expectEcho(): void {
-    this.#echoAtMs = this.#clock.steadyMs()
+  /** What every node that is understood can read. */
+  get payloadVersion(): PayloadVersion {
+    for (const [, { version }] of this.#others) if (version === VERSION - 1) return '2'
+    return PAYLOAD_VERSION
   }
 
-  get isDeaf(): boolean {
-    return this.#clock.steadyMs() - this.#echoAtMs > DEAF_MS
-  }
-
-  count(ownClients: number): ClusterStatus {
-    let clients = ownClients
-    for (const other of this.#others.values()) clients += other.clients
-    return { nodes: 1 + this.#others.size, clients }
+  /** `ownNode` is counted by its own figure. */
+  count(ownNode: string, ownClients: number): ClusterStatus {
+    const status = { nodes: 1, clients: ownClients }
+    let foreignNodes = 0
+    for (const [node, { clients, version }] of this.#others) {
+      if (node === ownNode) continue
+      if (Math.abs(version - VERSION) > 1) foreignNodes++
+      else {
+        status.nodes++
+        status.clients += clients
+      }
+    }
+    return foreignNodes === 0 ? status : { ...status, foreignNodes }
   }
 
   sweep(): void {

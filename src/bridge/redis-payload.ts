@@ -2,15 +2,18 @@ import { crc32 } from 'node:zlib'
 import type { Position } from '../protocol/envelope.ts'
 import type { Delivery } from './bridge.ts'
 
-/** Nodes of another version than this are not understood, and are passed over. */
-const VERSION = '2'
+/** The versions that are read, the newest last: this one, and the one before it, so that nodes can be updated one by one. */
+const versions = ['2', '3'] as const
+/** In version 3 a message with a key has its mark in the header. */
+export type PayloadVersion = (typeof versions)[number]
+export const PAYLOAD_VERSION: PayloadVersion = '3'
 /** The messages of one payload at most, and the bytes after which it takes no more. */
 export const PAYLOAD_MESSAGES = 64
 export const PAYLOAD_BYTES = 256 * 1024
-/** A header is never longer: a few words, and of each message three numbers or ids of some dozen characters. */
-const HEADER_MAX_BYTES = 256 + PAYLOAD_MESSAGES * 64
-/** A message in the header: sequence, exclude, bytes of its head. */
-const ENTRY = /^(\d+):([^:]+):(\d+)$/
+/** A header is never longer: a few words, and of each message four numbers or ids of some dozen characters. */
+const HEADER_MAX_BYTES = 256 + PAYLOAD_MESSAGES * 96
+/** A message in the header: sequence, exclude, bytes of its head, mark. */
+const ENTRY = /^(\d+):([^:]+):(\d+)(?::([\w-]+))?$/
 /** What a bridge may add to an inbound message: the envelope round its content. */
 export const ENVELOPE_MAX_BYTES = 4096
 
@@ -19,6 +22,8 @@ export interface OutgoingMessage {
   /** The publish's number on its node. */
   sequence: number
   exclude: string | undefined
+  /** Of an idempotent publish, by which nodes know a repeat of it. */
+  mark: string | undefined
   /** The outgoing text without its end, as UTF-8 bytes. */
   head: Buffer
 }
@@ -26,12 +31,13 @@ export interface OutgoingMessage {
 /** A message as it comes from Redis. */
 export interface IncomingMessage extends Delivery {
   sequence: number
+  mark: string | undefined
 }
 
 /**
  * What travels on a room's channel, one or more messages of one node:
  * `<version> <node> <messages> <checksum> <epoch> <first offset> <repeats>\n<text>…`, where each message is
- * `<sequence>:<exclude>:<bytes of its head>`, with commas between. `-` stands for none.
+ * `<sequence>:<exclude>:<bytes of its head>`, and `:<mark>` if it has a key, with commas between. `-` stands for none.
  */
 export interface Payload {
   node: string
@@ -40,9 +46,16 @@ export interface Payload {
 }
 
 /** The part of the header that the publishing node writes; Redis adds the rest when it has given the offsets. */
-export function payloadHeader(node: string, messages: readonly OutgoingMessage[]): string {
-  const list = messages.map(({ sequence, exclude, head }) => `${sequence}:${exclude ?? '-'}:${head.length}`)
-  const words = `${VERSION} ${node} ${list.join(',')}`
+export function payloadHeader(
+  version: PayloadVersion,
+  node: string,
+  messages: readonly OutgoingMessage[],
+): string {
+  const list = messages.map(({ sequence, exclude, head, mark }) => {
+    const entry = `${sequence}:${exclude ?? '-'}:${head.length}`
+    return mark === undefined || version === '2' ? entry : `${entry}:${mark}`
+  })
+  const words = `${version} ${node} ${list.join(',')}`
   return `${words} ${checksumOf(
     words,
     messages.map(({ head }) => head),
@@ -58,7 +71,7 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (end < 0) return undefined
   const words = bytes.toString('latin1', 0, end).split(' ')
   const [version, node, list, checksum, epoch, first, repeats] = words
-  if (words.length !== 7 || version !== VERSION || node === undefined || list === undefined) return undefined
+  if (words.length !== 7 || !isRead(version) || node === undefined || list === undefined) return undefined
   const position = readPosition(first, epoch)
   if (position === null) return undefined
   const entries = list.split(',')
@@ -69,7 +82,7 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   let offset = position?.offset
   let repeated = 0
   for (const [index, entry] of entries.entries()) {
-    const [, sequence, exclude, headBytes] = ENTRY.exec(entry) ?? []
+    const [, sequence, exclude, headBytes, mark] = ENTRY.exec(entry) ?? []
     if (headBytes === undefined) return undefined
     const isRepeat = skipped.has(String(index))
     const tail = isRepeat || offset === undefined ? '}' : `,"offset":${offset}}`
@@ -84,6 +97,7 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
         messages.push({
           sequence: Number(sequence),
           exclude: exclude === '-' ? undefined : exclude,
+          mark,
           position: position && offset !== undefined ? { epoch: position.epoch, offset } : undefined,
           text: bytes.subarray(at, textEnd),
         })
@@ -94,6 +108,10 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (at !== bytes.length || repeated !== skipped.size || entries.length > PAYLOAD_MESSAGES) return undefined
   if (checksum !== checksumOf(`${version} ${node} ${list}`, heads) || messages.length === 0) return undefined
   return { node, messages }
+}
+
+function isRead(version: string | undefined): version is PayloadVersion {
+  return versions.some((one) => one === version)
 }
 
 /** null for what is neither a position nor none; the checksum does not cover these words. */

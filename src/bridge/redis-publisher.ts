@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { Position } from '../protocol/envelope.ts'
 import {
+  type BridgeHost,
   type HistoryLimits,
   KEY_TTL_MS,
-  LOCAL_KEYS,
   POSITION_EXTRA_TTL_MS,
   type Publication,
   type Published,
 } from './bridge.ts'
 import type { RedisClient } from './redis-client.ts'
+import type { RedisClock } from './redis-clock.ts'
 import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
+import type { RedisMarks } from './redis-marks.ts'
 import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
-import { payloadHeader } from './redis-payload.ts'
+import { type PayloadVersion, payloadHeader } from './redis-payload.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
 
 /** How often publishes on their way are looked at. */
@@ -33,32 +33,39 @@ const DEADLINE_MS = 1000
 /** More than this on its way to Redis is delivered locally only: nothing is queued without bound. */
 const FLIGHT_MAX_BYTES = 64 * 1024 * 1024
 
+/** What the publisher needs of its hub. */
+export type PublisherHost = Pick<BridgeHost, 'node' | 'joins' | 'remember' | 'catchUp' | 'onceRested'> & {
+  /** Delivers to this node's members only, ahead of its place; with its position, if Redis has given it one. */
+  deliverEarly(publication: Publication, position: Flight['position']): void
+}
+
 export interface RedisPublisherOptions extends HistoryLimits {
   keys: RedisKeys
+  marks: RedisMarks
   clock: Clock
   log: Log
+  /** Redis's clock. */
+  redisClock: RedisClock
+  /** Numbers this node's publishes. */
+  nextSequence(): number
+  /** The tag of the room's slot's beginnings. */
+  beginningsTag(channel: string): string
   /** The connection, while both links are up. */
   client(): RedisClient | undefined
   /** Whether what is published to the room comes back to this node. */
   comesBack(room: string | undefined): boolean
-  /** Calls `send` when more may have come together to be sent. */
-  onceRested(send: () => void): void
-  /** Delivers to this node's members only; with its position, if Redis has given it one. */
-  deliverLocally(publication: Publication, position?: Position): void
+  /** What every other node can read. */
+  payloadVersion(): PayloadVersion
   /** Redis answers but does not take publishes. */
-  onRefused(reason: string): void
+  onRefused(error: Error): void
 }
 
 /** The publishing half of the Redis bridge: every message reaches this node's members once, whatever Redis does. */
 export class RedisPublisher {
   readonly #options: RedisPublisherOptions
-  readonly #flights = new Flights(() => this.#stopTicking())
+  readonly #flights: Flights
   readonly #outgoing = new Outgoing()
-  /** Idempotent publishes that reached this node's members only, by their mark, with the time; oldest first. */
-  readonly #localMarks = new BoundedMap<string, number>(LOCAL_KEYS)
-  #node = ''
-  /** Redis's clock minus ours, in milliseconds. */
-  #clockOffsetMs = 0
+  #host: PublisherHost | undefined
   #answeredAtMs = 0
   #isStalled = false
   /** Whether something has not come back in time, and nothing has since. */
@@ -69,81 +76,91 @@ export class RedisPublisher {
 
   constructor(options: RedisPublisherOptions) {
     this.#options = options
+    this.#flights = new Flights(options.nextSequence, () => this.#stopTicking())
   }
 
   get isStalled(): boolean {
     return this.#isStalled
   }
 
-  start(node: string): void {
-    this.#node = node
+  start(host: PublisherHost): void {
+    this.#host = host
   }
 
   publish(publication: Publication): Promise<Published> {
-    const { room, once } = publication
-    const mark = once && this.#options.keys.once(room, once.user, once.key)
-    const wasLocal = mark !== undefined && this.#localMarks.has(mark)
+    const { room, head, once } = publication
+    const { keys, marks } = this.#options
+    const mark = once && keys.mark(room, once.user, once.key)
+    const known = mark === undefined ? undefined : marks.get(mark)
     const client = this.#isStalled ? undefined : this.#options.client()
     if (client === undefined || this.#flights.bytes > FLIGHT_MAX_BYTES) {
-      return Promise.resolve(this.#publishLocally(publication, mark, wasLocal))
+      // A repeat, whether the first went everywhere or not, is nothing new to the members here.
+      if (known !== undefined) return Promise.resolve({ scope: 'node', duplicate: true })
+      return Promise.resolve(this.#publishHere(publication, mark))
     }
     return new Promise((resolve) => {
       const isOneWay = this.#isDeaf || !this.#options.comesBack(room)
       const flight = this.#flights.begin(publication, mark, isOneWay, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
-      if (wasLocal) this.#flights.markLocal(flight.sequence, this.#now)
+      if (known?.isEverywhere === false) this.#host?.remember(room, head, known.joins)
       this.#outgoing.add(flight)
       this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref()
       if (this.#isSending) return
       this.#isSending = true
-      this.#options.onceRested(this.#sendAll)
+      this.#host?.onceRested(this.#sendAll)
     })
   }
 
-  /** A publish of this node has come back; returns whether the members should get it. */
-  comeBack(sequence: number): boolean {
+  /** A publish of this node has come back, and is delivered right after this. */
+  comeBack(sequence: number): void {
     this.#isDeaf = false
-    for (const flight of this.#flights.oneWayBefore(sequence)) this.#deliverFlight(flight)
-    return this.#flights.comeBack(sequence)
+    // In a room with history the hub sees by the offsets that they are missing, and reads them.
+    for (const flight of this.#flights.oneWayBefore(sequence))
+      if (!this.#keepsHistory(flight)) this.#deliverEarly(flight)
+    this.#flights.delivered({ sequence })
   }
 
-  /** Nothing comes back any more: this node's members get what is on its way now, in order. */
-  deliverFlights(): void {
+  /** Nothing comes back any more: this node's members get what is on its way as Redis answers. */
+  expectNoReturn(): void {
     this.#isDeaf = false
-    this.#deliverThrough(Infinity)
+    this.#flights.expectNoReturn()
+    const byRoom = new Map<string | undefined, Flight[]>()
+    for (const flight of this.#flights.undelivered()) {
+      if (!flight.hasAnswer || flight.isSettling) continue
+      const { room } = flight.publication
+      const flights = byRoom.get(room)
+      if (flights === undefined) byRoom.set(room, [flight])
+      else flights.push(flight)
+    }
+    for (const flights of byRoom.values()) void this.#settle(flights)
   }
 
-  /** Nothing is answered any more either. */
+  /** Nothing is answered any more: this node's members get what is on its way now, in order. */
   giveUpFlights(): void {
-    this.deliverFlights()
+    this.#isDeaf = false
+    for (const flight of this.#flights.undelivered()) this.#deliverEarly(flight)
     for (const flight of this.#flights.unanswered()) this.#giveUp(flight)
   }
 
-  /** Redis has answered something; `clockOffsetMs` is its clock minus ours, when the answer told. */
-  answered(clockOffsetMs = this.#clockOffsetMs): void {
-    this.#clockOffsetMs = clockOffsetMs
+  /** Redis has answered something. */
+  answered(): void {
     this.#answeredAtMs = this.#now
     if (!this.#isStalled) return
     this.#isStalled = false
     this.#options.log.info({}, 'redis answers again')
   }
 
-  sweep(): void {
-    this.#flights.sweep(this.#now)
-    for (const [mark, at] of this.#localMarks) {
-      if (this.#now - at < KEY_TTL_MS) break
-      this.#localMarks.delete(mark)
-    }
-  }
-
   get #now(): number {
     return this.#options.clock.steadyMs()
   }
 
+  #keepsHistory({ publication }: Flight): boolean {
+    return publication.room !== undefined && this.#options.historySize > 0
+  }
+
   #tick(): void {
-    const overdue = this.#flights.overdue(OVERDUE_TICKS)
-    if (overdue.length > 0) {
-      this.#deliverThrough(Infinity)
+    if (this.#flights.overdue(OVERDUE_TICKS).some(({ isSettling }) => !isSettling)) {
+      this.expectNoReturn()
       this.#isDeaf = true
     }
     const sinceMs = this.#flights.waitingSinceMs
@@ -159,12 +176,10 @@ export class RedisPublisher {
     this.#ticker = undefined
   }
 
-  #publishLocally(publication: Publication, mark: string | undefined, isRepeat: boolean): Published {
-    if (isRepeat) return { scope: 'node', duplicate: true }
-    if (mark !== undefined) this.#localMarks.set(mark, this.#now)
-    // What is still on its way was before it.
-    this.#deliverThrough(Infinity)
-    this.#options.deliverLocally(publication)
+  #publishHere(publication: Publication, mark: string | undefined): Published {
+    this.#deliverThrough(publication.room, Infinity)
+    this.#host?.deliverEarly(publication, undefined)
+    if (mark !== undefined) this.#options.marks.isHere(mark, this.#host?.joins ?? 0)
     return { scope: 'node' }
   }
 
@@ -193,14 +208,17 @@ export class RedisPublisher {
   }
 
   #run(client: RedisClient, { room, flights }: PublishBatch): Promise<unknown> {
-    const { keys, clock, historySize, historyTtlMs, historyMaxBytes } = this.#options
+    const { keys, redisClock, historySize, historyTtlMs, historyMaxBytes } = this.#options
     // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
     const channel = keys.channel(room)
-    const keyNames = room === undefined ? [channel, channel] : [keys.messages(room), keys.position(room)]
+    const keyNames =
+      room === undefined
+        ? [channel, channel, channel]
+        : [keys.messages(room), keys.position(room), keys.beginnings(this.#options.beginningsTag(channel))]
     const args = [
       channel,
-      payloadHeader(this.#node, flights),
-      Math.round(clock.wallMs() + this.#clockOffsetMs + DEADLINE_MS),
+      payloadHeader(this.#options.payloadVersion(), this.#host?.node ?? '', flights),
+      Math.round(redisClock.at(this.#now) + DEADLINE_MS),
       room === undefined ? 0 : historySize,
       historyTtlMs,
       historyTtlMs + POSITION_EXTRA_TTL_MS,
@@ -209,7 +227,10 @@ export class RedisPublisher {
       KEY_TTL_MS,
       client.publishCommand,
     ]
-    const messages = flights.flatMap(({ head, mark }) => [head, mark === undefined ? 0 : keyNames.push(mark)])
+    const messages = flights.flatMap(({ head, publication: { once } }) => [
+      head,
+      once === undefined ? 0 : keyNames.push(keys.once(room, once.user, once.key)),
+    ])
     for (const flight of flights) flight.sentAtMs = this.#now
     return client.run(publishScript, keyNames, [...args, ...messages])
   }
@@ -222,11 +243,13 @@ export class RedisPublisher {
     const repeats = new Map<number, string | number>()
     for (let i = 0; i < rest.length; i += 2) repeats.set(Number(rest[i]), rest[i + 1] as string | number)
     let offset = first === '-' ? undefined : Number(first)
+    const oneWay: Flight[] = []
     for (const [index, flight] of flights.entries()) {
+      if (flight.mark !== undefined) this.#options.marks.isEverywhere(flight.mark)
       const original = repeats.get(index)
       if (original !== undefined) {
         // A repeat is not published, so it does not come back.
-        this.#flights.markLocal(flight.sequence, this.#now)
+        this.#flights.delivered(flight)
         this.#flights.answer(flight, {
           scope: 'cluster',
           ...(original !== '-' && { offset: Number(original) }),
@@ -235,44 +258,63 @@ export class RedisPublisher {
         continue
       }
       if (offset !== undefined) flight.position = { epoch: String(epoch), offset }
-      if (flight.isOneWay || this.#options.client() === undefined) this.#deliverFlight(flight)
       this.#flights.answer(flight, { scope: 'cluster', ...(offset !== undefined && { offset }) })
+      if (flight.isOneWay || this.#options.client() === undefined) oneWay.push(flight)
       if (offset !== undefined) offset++
     }
+    if (oneWay.length > 0) void this.#settle(oneWay)
+  }
+
+  /**
+   * Gives this node's members what Redis has taken of one room and does not bring back: by way of the history, so that
+   * it is in its place among the others', else ahead of it. Never rejects.
+   */
+  async #settle(flights: readonly Flight[]): Promise<void> {
+    const [first] = flights
+    const room = first?.publication.room
+    if (first?.position !== undefined && room !== undefined) {
+      for (const flight of flights) flight.isSettling = true
+      if (await this.#host?.catchUp(room)) {
+        for (const flight of flights) this.#flights.delivered(flight)
+        return
+      }
+    }
+    for (const flight of flights) this.#deliverEarly(flight)
   }
 
   #fail(flights: readonly Flight[], error: Error): void {
     for (const flight of flights) this.#fall(flight)
     // A replica, a lack of permission or memory, lost scripts: all but a late publish concern the next one too.
-    if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE))
-      this.#options.onRefused(error.message)
+    if (/^[A-Z]+ /.test(error.message) && !error.message.startsWith(LATE)) this.#options.onRefused(error)
   }
 
   /** It has not got to Redis: this node's members get it. */
   #fall(flight: Flight): void {
     // On a connection that is just closing, a later one may fail before those that are on their way.
-    this.#deliverThrough(flight.sequence)
+    this.#deliverThrough(flight.publication.room, flight.sequence)
     this.#giveUp(flight)
   }
 
   /** Says that it went no further than this node; a repeat of its key is known for one. */
   #giveUp(flight: Flight): void {
-    if (flight.mark !== undefined && !flight.hasAnswer) this.#localMarks.set(flight.mark, this.#now)
+    if (flight.mark !== undefined && !flight.hasAnswer)
+      this.#options.marks.isHere(flight.mark, flight.earlyJoins ?? this.#host?.joins ?? 0)
     this.#flights.answer(flight, { scope: 'node' })
   }
 
-  /** Delivers what this node's members have not got up to this sequence, in order. */
-  #deliverThrough(sequence: number): void {
+  /** Delivers what this node's members have not got of the room up to this sequence, in order. */
+  #deliverThrough(room: string | undefined, sequence: number): void {
     for (const flight of this.#flights.undelivered()) {
-      if (flight.sequence <= sequence) this.#deliverFlight(flight)
+      if (flight.publication.room === room && flight.sequence <= sequence) this.#deliverEarly(flight)
     }
   }
 
   /** Delivers a publish to this node's members, if they have not got it. */
-  #deliverFlight(flight: Flight): void {
+  #deliverEarly(flight: Flight): void {
     if (flight.isDelivered) return
-    this.#flights.markLocal(flight.sequence, this.#now)
-    this.#options.deliverLocally(flight.publication, flight.position)
+    flight.earlyJoins = this.#host?.joins
+    this.#flights.delivered(flight)
+    this.#host?.deliverEarly(flight.publication, flight.position)
   }
 }
 

@@ -3,13 +3,14 @@ export type RedisTarget =
   | { kind: 'single'; options: Address & Login & { db: number } }
   | { kind: 'sentinel'; options: Login & { sentinels: Address[]; name: string } }
   | { kind: 'cluster'; nodes: Address[]; options: Login }
-interface Login {
+/** How to log in at a server. */
+export interface Login {
   username?: string
   password?: string
   /** With TLS, by Node's own rules for certificates. */
   tls?: object
 }
-interface Address {
+export interface Address {
   host: string
   port: number
 }
