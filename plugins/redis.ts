@@ -2,7 +2,6 @@ import fastifyRedis from '@fastify/redis'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Cluster, Redis } from 'ioredis'
-import { keepHostNames } from '../src/bridge/redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from '../src/bridge/redis-url.ts'
 import type { Config } from '../src/config.ts'
 
@@ -45,6 +44,11 @@ export const redisPlugin = fp(
   },
   { name: 'roomcast-redis' },
 )
+
+/** ioredis would connect to a Cluster's addresses, for which certificates are seldom made. */
+const keepHostNames = {
+  dnsLookup: (host: string, callback: (error: null, address: string) => void) => callback(null, host),
+}
 
 function createClient(target: RedisTarget): Redis | Cluster {
   const options = {

@@ -103,15 +103,6 @@ export interface BridgeHost {
   catchUp(room: string): Promise<boolean>
   /** Calls `then` within milliseconds, when more may have come together that is to be published. */
   onceRested(then: () => void): void
-  /** How many joins there have been on this node: a mark in time for `remember`. */
-  readonly joins: number
-  /** Members who joined before `joins` have had the message that begins with `head`, from an earlier try. */
-  remember(room: string | undefined, head: string, joins: number): void
-  /**
-   * Gives the room's members here, from its history, what passed this node by. Resolves with whether they have all of it
-   * now. Never rejects.
-   */
-  catchUp(room: string): Promise<boolean>
   /** This node's clients, told to the other nodes. */
   countClients(): number
 }

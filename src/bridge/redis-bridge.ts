@@ -1,28 +1,34 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { messageText } from '../protocol/codec.ts'
-import type { Position, Scope } from '../protocol/envelope.ts'
+import type { Scope } from '../protocol/envelope.ts'
 import {
   type Bridge,
   type BridgeHost,
   type BridgeStatus,
   type ClusterStatus,
   type HistoryLimits,
+  type LinkStatus,
   noReplay,
-  POSITION_EXTRA_TTL_MS,
   type Publication,
   type Published,
   type Replay,
   type ReplayRequest,
 } from './bridge.ts'
-import type { RedisClient } from './redis-client.ts'
+import type { RedisServer } from './redis-client.ts'
+import { RedisClock } from './redis-clock.ts'
+import { ClusterTopology } from './redis-cluster-topology.ts'
+import { describeFault } from './redis-fault.ts'
 import { RedisKeys } from './redis-keys.ts'
-import { RedisLink, within } from './redis-link.ts'
+import { within } from './redis-link.ts'
+import { RedisMarks } from './redis-marks.ts'
 import { RedisNodes } from './redis-nodes.ts'
-import { ENVELOPE_MAX_BYTES, readPayload } from './redis-payload.ts'
-import { newEpoch, RedisPublisher } from './redis-publisher.ts'
-import { heartbeatScript, replayScript, scripts } from './redis-scripts.ts'
-import { RedisSubscriptions } from './redis-subscriptions.ts'
+import { ENVELOPE_MAX_BYTES, type IncomingMessage, readPayload } from './redis-payload.ts'
+import { type PublisherHost, RedisPublisher } from './redis-publisher.ts'
+import { SentinelTopology } from './redis-sentinel-topology.ts'
+import { RedisShard, type ShardPlace } from './redis-shard.ts'
+import { RedisShards } from './redis-shards.ts'
+import { FixedTopology, type RedisTopology } from './redis-topology.ts'
 import type { RedisTarget } from './redis-url.ts'
 
 /** How often what has lapsed is swept. */
@@ -31,8 +37,6 @@ const SWEEP_MS = 1000
 const UP_CHECK_MS = 20
 /** At most one warning about foreign payloads in this time. */
 const GARBAGE_WARNING_MS = 10_000
-/** The heartbeat's key vanishes so long after the last node. */
-const HEARTBEAT_TTL_MS = 15_000
 
 export interface RedisBridgeOptions extends HistoryLimits {
   target: RedisTarget
@@ -44,72 +48,61 @@ export interface RedisBridgeOptions extends HistoryLimits {
   log: Log
 }
 
-/** The bridge over Redis: a channel a room; history, offset, dedupe and publish in one script; two watched links. */
+/** The bridge over Redis: a channel a room; history, offset, dedupe and publish in one script; two watched links a master. */
 export class RedisBridge implements Bridge {
   readonly #options: RedisBridgeOptions
   readonly #keys: RedisKeys
-  readonly #publisherLink: RedisLink
-  readonly #subscriberLink: RedisLink
-  readonly #publisher: RedisPublisher
-  readonly #subscriptions = new RedisSubscriptions()
+  readonly #topology: RedisTopology
+  readonly #shards: RedisShards
+  readonly #marks: RedisMarks
   readonly #nodes: RedisNodes
+  /** Takes what has no master: for this node's members. */
+  readonly #offline: RedisPublisher
   /** Rooms by channel, for those that are subscribed. */
   readonly #rooms = new Map<string, string>()
+  /** What was heard while a master is being replaced: as a replica of the new one it would tell it again. */
+  readonly #twins = new Set<string>()
   readonly #sweeper: NodeJS.Timeout
   #host: BridgeHost | undefined
+  #sequence = 0
   #garbage = 0
   #warnedAtMs = -Infinity
+  #foreignNodes = 0
 
   constructor(options: RedisBridgeOptions) {
     this.#options = options
+    const { clock, target } = options
     this.#keys = new RedisKeys(options.prefix)
-    this.#nodes = new RedisNodes(options.clock)
-    const { target, log } = options
-    this.#publisher = new RedisPublisher({
-      ...options,
+    this.#nodes = new RedisNodes(clock)
+    this.#marks = new RedisMarks(clock)
+    this.#topology = topologyOf(target)
+    this.#shards = new RedisShards({
+      isCluster: target.kind === 'cluster',
       keys: this.#keys,
-      client: () => (this.#subscriberLink.isUp ? this.#publisherLink.client : undefined),
-      comesBack: (room) => this.#subscriptions.isActive(this.#keys.channel(room)),
-      onceRested: (send) => this.#host?.onceRested(send),
-      deliverLocally: (publication, position) => this.#deliverLocally(publication, position),
-      onRefused: (reason) => this.#publisherLink.restart(reason),
+      node: () => this.#host?.node ?? '',
+      create: (server, place) => this.#createShard(server, place),
+      onGone: (channel) => this.#rooms.delete(channel),
     })
-    this.#publisherLink = new RedisLink({
-      name: 'publisher',
-      target,
-      log,
-      prepare: async (client) => {
-        await client.load(scripts)
-        await this.#beat(client)
-      },
-      probe: (client) => this.#beat(client),
-      onDown: () => this.#publisher.giveUpFlights(),
-    })
-    this.#subscriberLink = new RedisLink({
-      name: 'subscriber',
-      target,
-      log,
-      prepare: async (client) => {
-        client.onMessage((channel, payload) => this.#receive(channel.toString(), payload))
-        await this.#subscriptions.resume(client, (error) => this.#subscriberLink.restart(error.message))
-        this.#nodes.expectEcho()
-      },
-      probe: (client) => this.#listen(client),
-      onDown: () => {
-        this.#subscriptions.suspend()
-        this.#publisher.deliverFlights()
-      },
+    this.#offline = new RedisPublisher({
+      ...options,
+      ...this.#ofAllPublishers(),
+      redisClock: new RedisClock(),
+      client: () => undefined,
+      comesBack: () => false,
+      onRefused: () => {},
     })
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   start(host: BridgeHost): void {
     this.#host = host
-    this.#publisher.start(host.node)
-    this.#subscriptions.want(this.#keys.nodesChannel)
-    this.#subscriptions.want(this.#keys.channel(undefined))
-    this.#publisherLink.start()
-    this.#subscriberLink.start()
+    this.#offline.start(this.#publisherHost(host))
+    for (const channel of [this.#keys.nodesChannel, this.#keys.channel(undefined)])
+      this.#shards.subscriptionsOf(channel).want(channel)
+    this.#topology.start((masters) => {
+      if (this.#shards.arrange(masters))
+        this.#options.log.info({ masters: masters.length }, 'redis masters are known')
+    })
   }
 
   async whenUp(ms: number): Promise<void> {
@@ -120,84 +113,126 @@ export class RedisBridge implements Bridge {
   }
 
   publish(publication: Publication): Promise<Published> {
-    return this.#publisher.publish(publication)
+    const shard = this.#shards.of(this.#keys.channel(publication.room))
+    return (shard?.publisher ?? this.#offline).publish(publication)
   }
 
   async subscribe(room: string): Promise<Scope> {
     const channel = this.#keys.channel(room)
     this.#rooms.set(channel, room)
-    this.#subscriptions.want(channel)
-    if (!this.#subscriberLink.isUp) return 'node'
-    try {
-      await within(
-        this.#options.timeoutMs,
-        this.#subscriptions.whenActive(channel),
-        'no subscription in time',
-      )
-      return 'cluster'
-    } catch {
-      // It stays wanted, and is subscribed as soon as Redis lets it.
-      return 'node'
+    const subscriptions = this.#shards.subscriptionsOf(channel)
+    subscriptions.want(channel)
+    if (this.#shards.of(channel)?.listens) {
+      try {
+        await within(this.#options.timeoutMs, subscriptions.whenActive(channel), 'no subscription in time')
+        return 'cluster'
+      } catch {
+        // It stays wanted, and is subscribed as soon as Redis lets it.
+      }
     }
+    this.#shards.subscriptionsOf(channel).missed(channel)
+    return 'node'
   }
 
   unsubscribe(room: string): void {
-    this.#subscriptions.release(this.#keys.channel(room), this.#options.clock.steadyMs())
+    const channel = this.#keys.channel(room)
+    this.#shards.subscriptionsOf(channel).release(channel, this.#options.clock.steadyMs())
   }
 
-  async replay(room: string, { since, limit }: ReplayRequest): Promise<Replay> {
-    const { client } = this.#publisherLink
-    const { historySize, historyTtlMs, timeoutMs } = this.#options
-    // In a stall the link may still count as up; a join must not find that out for itself, by waiting.
-    if (client === undefined || this.#publisher.isStalled || historySize === 0) return noReplay
-    const keys = [this.#keys.messages(room), this.#keys.position(room)]
-    const ttlMs = historyTtlMs + POSITION_EXTRA_TTL_MS
-    const args = [since?.epoch ?? '', since?.offset ?? 0, limit, newEpoch(), ttlMs]
-    try {
-      const reply = await within(timeoutMs, client.runForBuffers(replayScript, keys, args), 'slow')
-      const [epoch, offset, isComplete, ...messages] = reply as [Buffer, number, number, ...Buffer[]]
-      this.#publisher.answered()
-      return {
-        position: { epoch: epoch.toString(), offset: Number(offset) },
-        isComplete: isComplete === 1,
-        messages,
-      }
-    } catch {
-      // What is wrong is found, and said, by the link's own probes.
-      return noReplay
-    }
+  async replay(room: string, request: ReplayRequest): Promise<Replay> {
+    return this.#shards.of(this.#keys.channel(room))?.replay(room, request) ?? noReplay
   }
 
   status(): BridgeStatus {
-    const { isStalled } = this.#publisher
+    const shards = this.#shards.all()
+    if (shards.length === 0) {
+      const { fault } = this.#topology
+      const down = {
+        state: 'down',
+        reason: fault === undefined ? 'connecting' : describeFault(fault),
+      } as const
+      return { kind: 'redis', state: 'down', publisher: down, subscriber: down }
+    }
+    const masters = shards.map(({ status, place }) => ({ slots: place.slots ?? '', ...status }))
     return {
       kind: 'redis',
       state: this.#isUp ? 'up' : 'down',
-      publisher: isStalled ? { state: 'down', reason: 'no answer' } : this.#publisherLink.status,
-      subscriber: this.#subscriberLink.status,
+      publisher: worst(masters.map(({ publisher }) => publisher)),
+      subscriber: worst(masters.map(({ subscriber }) => subscriber)),
+      ...(this.#options.target.kind === 'cluster' && { masters }),
     }
   }
 
   cluster(): ClusterStatus {
-    return this.#nodes.count(this.#host?.countClients() ?? 0)
+    return this.#nodes.count(this.#host?.node ?? '', this.#host?.countClients() ?? 0)
   }
 
   async close(): Promise<void> {
     clearInterval(this.#sweeper)
-    await Promise.all([this.#publisherLink.close(), this.#subscriberLink.close()])
+    this.#topology.close()
+    await this.#shards.close()
   }
 
   get #isUp(): boolean {
-    return this.#publisherLink.isUp && this.#subscriberLink.isUp && !this.#publisher.isStalled
+    const shards = this.#shards.all()
+    return shards.length > 0 && shards.every(({ isUp }) => isUp)
   }
 
-  #deliverLocally({ room, head, exclude }: Publication, position: Position | undefined): void {
-    this.#host?.deliver(room, [{ text: messageText(head, undefined), exclude, position, isEarly: true }])
+  #ofAllPublishers() {
+    return {
+      keys: this.#keys,
+      marks: this.#marks,
+      nextSequence: () => ++this.#sequence,
+      beginningsTag: (channel: string) => this.#shards.tagOf(channel),
+      payloadVersion: () => this.#nodes.payloadVersion,
+    }
   }
 
-  #receive(channel: string, bytes: Buffer): void {
-    if (channel === this.#keys.nodesChannel) {
-      if (!this.#nodes.hear(bytes, this.#host?.node)) this.#warnOfGarbage()
+  #publisherHost(host: BridgeHost): PublisherHost {
+    return {
+      node: host.node,
+      get joins() {
+        return host.joins
+      },
+      remember: (room, head, joins) => host.remember(room, head, joins),
+      catchUp: (room) => host.catchUp(room),
+      onceRested: (then) => host.onceRested(then),
+      deliverEarly: ({ room, head, exclude }, position) =>
+        host.deliver(room, [{ text: messageText(head, undefined), exclude, position, isEarly: true }]),
+    }
+  }
+
+  #createShard(server: RedisServer, place: ShardPlace): RedisShard {
+    const shard = new RedisShard(
+      {
+        ...this.#options,
+        ...this.#ofAllPublishers(),
+        server,
+        isSharded: this.#options.target.kind === 'cluster',
+        announcement: () => this.#nodes.announcement(this.#host?.node ?? '', this.#host?.countClients() ?? 0),
+        onMessage: (channel, payload) => this.#receive(shard, channel, payload),
+        onGapEnd: (channel) => void this.#endGap(channel),
+        onGone: (channel) => this.#rooms.delete(channel),
+        refresh: () => this.#topology.refresh(),
+      },
+      place,
+    )
+    if (this.#host !== undefined) shard.start(this.#publisherHost(this.#host))
+    return shard
+  }
+
+  async #endGap(channel: string): Promise<void> {
+    const room = this.#rooms.get(channel)
+    if (room === undefined || this.#options.historySize === 0) return
+    const isWhole = await this.#host?.catchUp(room)
+    if (!isWhole && this.#rooms.has(channel)) this.#shards.of(channel)?.noteGap(channel)
+  }
+
+  #receive(shard: RedisShard, channel: string, bytes: Buffer): void {
+    if (channel === this.#keys.nodesChannel || channel === shard.place.beatChannel) {
+      const node = this.#nodes.hear(bytes)
+      if (node === undefined) this.#warnOfGarbage()
+      else if (node === this.#host?.node) shard.heardItself(channel)
       return
     }
     const payload = readPayload(bytes, this.#options.maxMessageBytes + ENVELOPE_MAX_BYTES)
@@ -205,14 +240,22 @@ export class RedisBridge implements Bridge {
       this.#warnOfGarbage()
       return
     }
-    const { node, messages } = payload
-    const fresh =
-      node === this.#host?.node
-        ? messages.filter(({ sequence }) => this.#publisher.comeBack(sequence))
-        : messages
-    if (fresh.length === 0) return
+    const { node } = payload
+    const messages = this.#shards.hasRetired ? this.#withoutTwins(node, payload.messages) : payload.messages
+    for (const { mark } of messages) if (mark !== undefined) this.#marks.isEverywhere(mark)
+    if (node === this.#host?.node) for (const { sequence } of messages) shard.publisher.comeBack(sequence)
     const room = this.#rooms.get(channel)
-    if (room !== undefined || channel === this.#keys.channel(undefined)) this.#host?.deliver(room, fresh)
+    if (messages.length > 0 && (room !== undefined || channel === this.#keys.channel(undefined)))
+      this.#host?.deliver(room, messages)
+  }
+
+  #withoutTwins(node: string, messages: IncomingMessage[]): IncomingMessage[] {
+    return messages.filter(({ sequence }) => {
+      const name = `${node} ${sequence}`
+      if (this.#twins.has(name)) return false
+      this.#twins.add(name)
+      return true
+    })
   }
 
   #warnOfGarbage(): void {
@@ -223,30 +266,23 @@ export class RedisBridge implements Bridge {
     this.#options.log.warn({ count: this.#garbage }, 'dropped what no node of this version has published')
   }
 
-  /** Tells the other nodes of this one, and proves that Redis takes writes and publishes. */
-  async #beat(client: RedisClient): Promise<void> {
-    const { clock } = this.#options
-    const announcement = this.#nodes.announcement(this.#host?.node ?? '', this.#host?.countClients() ?? 0)
-    const sentAt = clock.wallMs()
-    const args = [this.#keys.nodesChannel, announcement, HEARTBEAT_TTL_MS, client.publishCommand]
-    const redisTime = Number(await client.run(heartbeatScript, [this.#keys.heartbeat], args))
-    this.#publisher.answered(redisTime - (sentAt + clock.wallMs()) / 2)
-  }
-
-  /** A subscriber only listens, so it is asked; and what the publisher tells all nodes must come back through it. */
-  async #listen(client: RedisClient): Promise<void> {
-    await client.ping()
-    if (!this.#publisherLink.isUp || this.#publisher.isStalled || !this.#nodes.isDeaf) return
-    // The two may have come to different servers, behind one address: both begin anew.
-    this.#publisherLink.restart('is not heard')
-    throw new Error('hears nothing')
-  }
-
   #sweep(): void {
-    void this.#subscriptions.sweep(this.#options.clock.steadyMs())
-    this.#publisher.sweep()
+    this.#shards.sweep(this.#options.clock.steadyMs())
+    this.#marks.sweep()
     this.#nodes.sweep()
-    for (const channel of this.#rooms.keys())
-      if (!this.#subscriptions.has(channel)) this.#rooms.delete(channel)
+    if (!this.#shards.hasRetired) this.#twins.clear()
+    const { foreignNodes = 0 } = this.cluster()
+    if (foreignNodes > this.#foreignNodes)
+      this.#options.log.warn({ foreignNodes }, 'nodes of another version do not understand this one')
+    this.#foreignNodes = foreignNodes
   }
+}
+
+function topologyOf(target: RedisTarget): RedisTopology {
+  if (target.kind === 'cluster') return new ClusterTopology(target)
+  return target.kind === 'sentinel' ? new SentinelTopology(target) : new FixedTopology(target)
+}
+
+function worst(links: readonly LinkStatus[]): LinkStatus {
+  return links.find(({ state }) => state === 'down') ?? { state: 'up' }
 }

@@ -21,6 +21,8 @@ const LOG_WINDOW_MS = 3000
 export interface RedisLinkOptions {
   name: 'publisher' | 'subscriber'
   log: Log
+  /** What log lines say of the server, beside the link's name. */
+  fields(): object
   /** Makes a client, not yet connected. */
   create(): RedisClient
   /** Makes a new connection ready for use, calling `progress` on the way; a rejection gives the connection up. */
@@ -129,7 +131,7 @@ export class RedisLink {
 
   #becomeUp(): void {
     this.#status = { state: 'up' }
-    if (this.#mayLog()) this.#options.log.info({ link: this.#options.name }, 'redis is up')
+    if (this.#mayLog()) this.#options.log.info(this.#fields({}), 'redis is up')
   }
 
   #becomeDown(error: Error): void {
@@ -138,8 +140,12 @@ export class RedisLink {
     const isNew = wasUp || reason !== this.#status.reason
     this.#status = { state: 'down', reason }
     if (isNew && !this.#isClosed && this.#mayLog())
-      this.#options.log.warn({ link: this.#options.name, reason }, 'redis is down')
+      this.#options.log.warn(this.#fields({ reason }), 'redis is down')
     if (wasUp) this.#options.onDown()
+  }
+
+  #fields(more: object): object {
+    return { link: this.#options.name, ...this.#options.fields(), ...more }
   }
 
   /** A link that flaps must not fill the log. */
@@ -169,7 +175,11 @@ export function within<T>(ms: number, promise: Promise<T>, message: string): Pro
 }
 
 /** The same, counted from the last call of `progress`, which `begin` is given. */
-function withinSteps<T>(ms: number, begin: (progress: () => void) => Promise<T>, message: string): Promise<T> {
+function withinSteps<T>(
+  ms: number,
+  begin: (progress: () => void) => Promise<T>,
+  message: string,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(message)), ms)
     const end = () => clearTimeout(timer)

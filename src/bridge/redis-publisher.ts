@@ -33,6 +33,9 @@ const DEADLINE_MS = 1000
 /** More than this on its way to Redis is delivered locally only: nothing is queued without bound. */
 const FLIGHT_MAX_BYTES = 64 * 1024 * 1024
 
+/** How long rooms begin in one epoch: less than any position begun in it lasts (POSITION_EXTRA_TTL_MS and more). */
+export const BEGINNINGS_TTL_MS = POSITION_EXTRA_TTL_MS / 2
+
 /** What the publisher needs of its hub. */
 export type PublisherHost = Pick<BridgeHost, 'node' | 'joins' | 'remember' | 'catchUp' | 'onceRested'> & {
   /** Delivers to this node's members only, ahead of its place; with its position, if Redis has given it one. */
@@ -226,6 +229,7 @@ export class RedisPublisher {
       newEpoch(),
       KEY_TTL_MS,
       client.publishCommand,
+      BEGINNINGS_TTL_MS,
     ]
     const messages = flights.flatMap(({ head, publication: { once } }) => [
       head,

@@ -25,10 +25,27 @@ local function lenient(...)
   if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end
   return redis.call(...)
 end
-local function begin(messages, position, epoch, ttl)
+-- Rooms in which nothing was said yet share an epoch, so that a join leaves nothing behind. It is gone before any
+-- position that was begun in it, and it knows the rooms that were: none begins twice in one epoch.
+local function beginnings(key, epoch, ttl)
+  local known = lenient('HMGET', key, 'epoch', 'server') or {}
+  if known[1] and known[2] == server_id() then return known[1] end
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'epoch', epoch, 'server', server_id())
+  redis.call('PEXPIRE', key, ttl)
+  return epoch
+end
+local function has_begun(key, position)
+  return redis.call('HEXISTS', key, position) == 1
+end
+local function begin(messages, position, key, fresh, ttl, beginnings_ttl)
+  local epoch = beginnings(key, fresh .. '-', beginnings_ttl)
+  if has_begun(key, position) or redis.call('EXISTS', messages, position) > 0 then epoch = fresh end
+  redis.call('HSET', key, position, 1)
   redis.call('DEL', messages, position)
   redis.call('HSET', position, 'epoch', epoch, 'offset', 0, 'bytes', 0, 'server', server_id())
   redis.call('PEXPIRE', position, ttl)
+  return epoch
 end
 `
 
@@ -37,9 +54,10 @@ export const LATE = 'ROOMCAST_LATE'
 
 /**
  * Takes messages of one room, or to everybody, in order: dedupe by key, offsets, history and publish in one step.
- * KEYS: messages, position, then the marks of idempotent publishes.
+ * KEYS: messages, position, beginnings, then the marks of idempotent publishes.
  * ARGV: channel, header, deadline (ms of this server's clock), size, ttl, position ttl, bytes, next epoch,
- * ttl of a mark, publish command; then of each message its head and the index of its mark in KEYS (0: no key).
+ * ttl of a mark, publish command, ttl of beginnings; then of each message its head and the index of its mark in KEYS (0:
+ * no key).
  * Replies {epoch, offset of the first that is new; '-' without either}, and of each repeat its index (from 0) and its
  * first offset.
  */
@@ -49,7 +67,7 @@ local messages, position = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then return redis.error_reply('${LATE} too late') end
 local is_new = false
-for i = 12, #ARGV, 2 do
+for i = 13, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i])]
   if not mark or not lenient('GET', mark) then
     is_new = true
@@ -64,21 +82,23 @@ if keeps then
   if epoch and known[2] == server_id() then
     offset, bytes = tonumber(known[3]), tonumber(known[4])
   else
-    epoch = ARGV[8]
-    begin(messages, position, epoch, ARGV[6])
+    epoch = begin(messages, position, KEYS[3], ARGV[8], ARGV[6], ARGV[11])
   end
 end
 -- Nodes that do keep history must not take this for a room in which nothing was said.
-if is_new and not keeps and messages ~= position then redis.call('DEL', messages, position) end
+if is_new and not keeps and messages ~= position then
+  redis.call('DEL', messages, position)
+  if redis.call('EXISTS', KEYS[3]) == 1 then lenient('HSET', KEYS[3], position, 1) end
+end
 local first_new = keeps and offset + 1 or '-'
 local reply, texts, repeats, added, marks = {epoch, first_new}, {}, {}, {}, {}
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   local mark = KEYS[tonumber(ARGV[i + 1])]
   local first = mark and (marks[mark] or lenient('GET', mark))
   local text = ARGV[i] .. '}'
   if first then
-    repeats[#repeats + 1] = (i - 11) / 2
-    reply[#reply + 1] = (i - 11) / 2
+    repeats[#repeats + 1] = (i - 12) / 2
+    reply[#reply + 1] = (i - 12) / 2
     reply[#reply + 1] = first
   else
     if keeps then
@@ -121,8 +141,8 @@ return reply
 )
 
 /**
- * Reads a room's history, and begins it if need be. KEYS: messages, position.
- * ARGV: since epoch ('' for none), since offset, limit, next epoch, position ttl.
+ * Reads a room's history. KEYS: messages, position, beginnings.
+ * ARGV: since epoch ('' for none), since offset, limit, next epoch, position ttl, ttl of beginnings.
  * Replies {epoch, offset, 1 if complete, message…}.
  */
 export const replayScript = script(
@@ -132,8 +152,11 @@ local known = lenient('HMGET', position, 'epoch', 'offset', 'server') or {}
 local epoch, offset = known[1], tonumber(known[2])
 local length = lenient('LLEN', messages)
 if not epoch or known[3] ~= server_id() or not length then
-  epoch, offset, length = ARGV[4], 0, 0
-  begin(messages, position, epoch, ARGV[5])
+  local empty = beginnings(KEYS[3], ARGV[4] .. '-', ARGV[6])
+  if not has_begun(KEYS[3], position) and redis.call('EXISTS', messages, position) == 0 then
+    return {empty, 0, ARGV[1] == empty and tonumber(ARGV[2]) == 0 and 1 or 0}
+  end
+  epoch, offset, length = begin(messages, position, KEYS[3], ARGV[4], ARGV[5], ARGV[6]), 0, 0
 end
 redis.call('PEXPIRE', position, ARGV[5])
 local first = offset - length

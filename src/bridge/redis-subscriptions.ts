@@ -1,120 +1,208 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RedisClient } from './redis-client.ts'
+import { isElsewhere } from './redis-fault.ts'
 
 /** A room without members keeps its subscription for this long: people reload pages. */
 const LINGER_MS = 2000
-/** Channels that one turn of the event loop subscribes, in one call, so that nothing holds Redis or us up. */
+/** Channels that one turn of the event loop subscribes, so that nothing holds Redis or us up. */
 const SUBSCRIBES_A_TURN = 500
-/** The same for giving back. On a Cluster the driver takes 0.1 ms for each. */
+/** The same for giving back. */
 const UNSUBSCRIBES_A_TURN = 100
 
 interface Wanted {
-  /** Whether Redis has confirmed it on the present connection. */
-  isActive: boolean
-  /** Calls for everybody who waits for that. */
+  state: 'idle' | 'asked' | 'active'
+  /** Calls for everybody who waits for Redis to confirm it. */
   waiting: (() => void)[]
-  /** When the last member left, by the clock of the caller; undefined while there are members. */
-  leftAtMs: number | undefined
+  /** Whether messages may have passed it by since it was first wanted, or somebody came in without it. */
+  hasGap: boolean
 }
 
-/** The channels that this node wants, and those that Redis has confirmed. One connection at a time serves them. */
+export interface SubscriptionsHost {
+  /** The channel is confirmed, and messages may have passed it by before. */
+  onGapEnd(channel: string): void
+  /** The channel is no longer wanted. */
+  onGone(channel: string): void
+  /** The server says that the channel belongs elsewhere. */
+  onElsewhere(): void
+  /** Redis refuses a channel, or an unsubscribe. */
+  onFailure(error: Error): void
+}
+
+/** The channels that this node wants of one server, and those that it has confirmed. One connection at a time serves them. */
 export class RedisSubscriptions {
   readonly #wanted = new Map<string, Wanted>()
+  /** Channels whose last member has left, with the time; the first to leave first. */
+  readonly #released = new Map<string, number>()
+  readonly #host: SubscriptionsHost
   #client: RedisClient | undefined
-  #onFailure: (error: Error) => void = () => {}
 
-  isActive(channel: string): boolean {
-    return this.#wanted.get(channel)?.isActive ?? false
+  constructor(host: SubscriptionsHost) {
+    this.#host = host
   }
 
-  has(channel: string): boolean {
-    return this.#wanted.has(channel)
+  isActive(channel: string): boolean {
+    return this.#wanted.get(channel)?.state === 'active'
+  }
+
+  channels(): IterableIterator<string> {
+    return this.#wanted.keys()
   }
 
   want(channel: string): void {
-    const known = this.#wanted.get(channel)
-    if (known !== undefined) {
-      known.leftAtMs = undefined
-      return
-    }
-    this.#wanted.set(channel, { isActive: false, waiting: [], leftAtMs: undefined })
+    this.#released.delete(channel)
+    if (this.#wanted.has(channel)) return
+    this.#wanted.set(channel, { state: 'idle', waiting: [], hasGap: false })
     if (this.#client !== undefined) void this.#subscribe(this.#client, [channel])
   }
 
   /** Resolves when Redis has confirmed the channel, which must be wanted. */
   whenActive(channel: string): Promise<void> {
     const wanted = this.#wanted.get(channel)
-    if (wanted === undefined || wanted.isActive) return Promise.resolve()
+    if (wanted === undefined || wanted.state === 'active') return Promise.resolve()
     return new Promise((resolve) => wanted.waiting.push(resolve))
+  }
+
+  /** Somebody has come in without the channel's being confirmed. */
+  missed(channel: string): void {
+    const wanted = this.#wanted.get(channel)
+    if (wanted !== undefined && wanted.state !== 'active') wanted.hasGap = true
   }
 
   /** The last member has left; the channel is given back after a while unless somebody wants it again. */
   release(channel: string, nowMs: number): void {
-    const known = this.#wanted.get(channel)
-    if (known !== undefined) known.leftAtMs = nowMs
+    if (this.#wanted.has(channel) && !this.#released.has(channel)) this.#released.set(channel, nowMs)
   }
 
   /** Gives back what has been released for long enough, a part each turn. Resolves when all are on their way. */
   async sweep(nowMs: number): Promise<void> {
-    const isDue = (channel: string) => {
-      const leftAtMs = this.#wanted.get(channel)?.leftAtMs
-      return leftAtMs !== undefined && nowMs - leftAtMs >= LINGER_MS
-    }
-    const channels = [...this.#wanted.keys()].filter(isDue)
-    for (let at = 0; at < channels.length; at += UNSUBSCRIBES_A_TURN) {
-      if (at > 0) await nextTurn()
-      // Somebody may have come since.
-      const part = channels.slice(at, at + UNSUBSCRIBES_A_TURN).filter(isDue)
-      for (const channel of part) this.#wanted.delete(channel)
+    for (;;) {
+      const part: string[] = []
+      for (const [channel, leftAtMs] of this.#released) {
+        if (part.length === UNSUBSCRIBES_A_TURN || nowMs - leftAtMs < LINGER_MS) break
+        this.#released.delete(channel)
+        this.#wanted.delete(channel)
+        this.#host.onGone(channel)
+        part.push(channel)
+      }
+      if (part.length === 0) return
       // Sent on one connection in order, so a later SUBSCRIBE of the same channel wins.
-      if (part.length > 0) this.#client?.unsubscribe(part).catch((error) => this.#onFailure(error))
+      this.#client?.unsubscribe(part).catch((error) => this.#host.onFailure(error))
+      await nextTurn()
     }
   }
 
-  /** Subscribes everything on a new connection. `onFailure` hears of channels that Redis refuses later. */
-  async resume(client: RedisClient, onFailure: (error: Error) => void): Promise<void> {
+  /** Subscribes everything on a new connection; `progress` is called as it goes on. Rejects when Redis refuses one. */
+  async resume(client: RedisClient, progress: () => void): Promise<void> {
     this.#client = client
-    this.#onFailure = onFailure
+    client.onGivenUp(() => this.#lookForLost(client))
+    const asked: Promise<Error | undefined>[] = []
     const channels = [...this.#wanted.keys()]
-    const confirmed: Promise<void>[] = []
     for (let at = 0; at < channels.length && this.#client === client; at += SUBSCRIBES_A_TURN) {
       if (at > 0) await nextTurn()
-      // Some may have been given back since.
-      const part = channels.slice(at, at + SUBSCRIBES_A_TURN).filter((channel) => this.#wanted.has(channel))
-      if (part.length === 0) continue
-      const done = client.subscribe(part).then(() => this.#confirm(client, part))
-      // It is looked at below; until then it is not unhandled.
-      done.catch(() => {})
+      // Some may have been given back, or confirmed, since.
+      const part = channels
+        .slice(at, at + SUBSCRIBES_A_TURN)
+        .filter((channel) => this.#wanted.get(channel)?.state === 'idle')
       // Nothing is waited for on the way: with a distant Redis the round trips would add up.
-      confirmed.push(done)
+      asked.push(
+        this.#ask(client, part).then((fault) => {
+          progress()
+          return fault
+        }),
+      )
     }
-    await Promise.all(confirmed)
+    const fault = (await Promise.all(asked)).find((one) => one !== undefined)
+    if (fault !== undefined) throw fault
   }
 
   /** The connection is gone, and every confirmation with it. */
   suspend(): void {
     this.#client = undefined
-    for (const wanted of this.#wanted.values()) wanted.isActive = false
+    for (const wanted of this.#wanted.values()) lapse(wanted)
+  }
+
+  /** Subscribes what is wanted and was refused or given up. */
+  retry(): void {
+    const client = this.#client
+    if (client === undefined) return
+    const idle = [...this.#wanted].filter(([, { state }]) => state === 'idle').map(([channel]) => channel)
+    for (let at = 0; at < idle.length; at += SUBSCRIBES_A_TURN)
+      void this.#subscribe(client, idle.slice(at, at + SUBSCRIBES_A_TURN))
+  }
+
+  /** Moves a channel to the server that has it now, with all who wait for it. The former one gives it up by itself. */
+  move(channel: string, to: RedisSubscriptions): void {
+    const wanted = this.#wanted.get(channel)
+    if (wanted === undefined) return
+    const leftAtMs = this.#released.get(channel)
+    this.#wanted.delete(channel)
+    this.#released.delete(channel)
+    lapse(wanted)
+    const there = to.#wanted.get(channel)
+    if (there === undefined) {
+      to.#wanted.set(channel, wanted)
+      if (leftAtMs !== undefined) to.#released.set(channel, leftAtMs)
+    } else if (there.state === 'active') {
+      for (const onActive of wanted.waiting) onActive()
+    } else {
+      there.waiting.push(...wanted.waiting)
+      there.hasGap = true
+    }
   }
 
   async #subscribe(client: RedisClient, channels: string[]): Promise<void> {
-    try {
-      await client.subscribe(channels)
-      this.#confirm(client, channels)
-    } catch (error) {
-      if (this.#client === client) this.#onFailure(error as Error)
-    }
+    const fault = await this.#ask(client, channels)
+    if (fault !== undefined && this.#client === client) this.#host.onFailure(fault)
   }
 
-  #confirm(client: RedisClient, channels: string[]): void {
-    if (this.#client !== client) return
+  /** Resolves with a refusal that is not for the channel's being elsewhere. Never rejects. */
+  async #ask(client: RedisClient, channels: string[]): Promise<Error | undefined> {
     for (const channel of channels) {
       const wanted = this.#wanted.get(channel)
-      if (wanted === undefined) continue
-      wanted.isActive = true
-      const { waiting } = wanted
-      wanted.waiting = []
-      for (const onActive of waiting) onActive()
+      if (wanted !== undefined) wanted.state = 'asked'
     }
+    const faults = await client.subscribe(channels)
+    if (this.#client !== client) return undefined
+    let refusal: Error | undefined
+    let isElsewhereNow = false
+    for (const [index, channel] of channels.entries()) {
+      const fault = faults[index]
+      const wanted = this.#wanted.get(channel)
+      if (fault !== undefined) {
+        if (wanted?.state === 'asked') lapse(wanted)
+        if (isElsewhere(fault)) isElsewhereNow = true
+        else refusal ??= fault
+      } else if (wanted?.state === 'asked') this.#confirm(channel, wanted)
+    }
+    if (isElsewhereNow) this.#host.onElsewhere()
+    return refusal
   }
+
+  #confirm(channel: string, wanted: Wanted): void {
+    wanted.state = 'active'
+    const { waiting, hasGap } = wanted
+    wanted.waiting = []
+    wanted.hasGap = false
+    for (const onActive of waiting) onActive()
+    if (hasGap) this.#host.onGapEnd(channel)
+  }
+
+  /** The driver says that the server gave something up, and keeps count of what is left. */
+  #lookForLost(client: RedisClient): void {
+    if (this.#client !== client) return
+    const subscribed = client.subscribed()
+    let hasLost = false
+    for (const [channel, wanted] of this.#wanted) {
+      if (wanted.state !== 'active' || subscribed.has(channel)) continue
+      lapse(wanted)
+      hasLost = true
+    }
+    if (hasLost) this.#host.onElsewhere()
+  }
+}
+
+/** A channel that was confirmed, or asked for, no longer is: messages may pass it by. */
+function lapse(wanted: Wanted): void {
+  wanted.state = 'idle'
+  wanted.hasGap = true
 }

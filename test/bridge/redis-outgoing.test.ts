@@ -13,11 +13,17 @@ const publishes = fc.array(
   { maxLength: 300 },
 )
 
+/** 1, 2, 3, … */
+function counter(): () => number {
+  let count = 0
+  return () => ++count
+}
+
 t.test('batches keep the order of all publishes, one room each, and are bounded', async (t) => {
   fc.assert(
     fc.property(publishes, (all) => {
       const outgoing = new Outgoing()
-      const flights = new Flights(() => {})
+      const flights = new Flights(counter(), () => {})
       const begun = all.map(({ room, size }) => {
         const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
         const flight = flights.begin(publication, undefined, false, () => {})
@@ -48,7 +54,7 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
 
 t.test('a run of one room goes together', async (t) => {
   const outgoing = new Outgoing()
-  const flights = new Flights(() => {})
+  const flights = new Flights(counter(), () => {})
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
     const publication = { room, head: '{', exclude: undefined, once: undefined }
     outgoing.add(flights.begin(publication, undefined, false, () => {}))

@@ -4,6 +4,7 @@ import t from 'tap'
 import {
   type OutgoingMessage,
   PAYLOAD_MESSAGES,
+  type PayloadVersion,
   payloadHeader,
   readPayload,
 } from '../../src/bridge/redis-payload.ts'
@@ -11,8 +12,10 @@ import {
 const message: fc.Arbitrary<OutgoingMessage> = fc.record({
   sequence: fc.nat(),
   exclude: fc.option(fc.stringMatching(/^[\w-]{2,22}$/), { nil: undefined }),
+  mark: fc.option(fc.stringMatching(/^[\w-]{16}$/), { nil: undefined }),
   head: fc.string({ unit: 'binary', maxLength: 200 }).map((text) => Buffer.from(`{"content":"${text}"`)),
 })
+const version = fc.constantFrom<PayloadVersion>('2', '3')
 const node = fc.stringMatching(/^[\w-]{1,12}$/)
 const some = fc.array(message, { minLength: 1, maxLength: 64 })
 const offsets = fc.option(fc.integer({ min: 1, max: 1e12 }), { nil: undefined })
@@ -23,6 +26,7 @@ function payload(
   messages: readonly OutgoingMessage[],
   first: number | undefined,
   repeats: readonly number[] = [],
+  version: PayloadVersion = '3',
 ): Buffer {
   let offset = first
   const texts = messages.map(({ head }, index) => {
@@ -30,27 +34,40 @@ function payload(
     return Buffer.concat([head, Buffer.from(`,"offset":${offset++}}`)])
   })
   const given = `${first === undefined ? '- -' : `epoch ${first}`} ${repeats.join(',') || '-'}`
-  return Buffer.concat([Buffer.from(`${payloadHeader(from, messages)} ${given}\n`), ...texts])
+  return Buffer.concat([Buffer.from(`${payloadHeader(version, from, messages)} ${given}\n`), ...texts])
 }
 
-t.test('what a node sends is what a node reads, without the repeats', async (t) => {
+t.test('what a node of this version and of the one before sends is read, without the repeats', async (t) => {
   fc.assert(
-    fc.property(node, some, offsets, fc.infiniteStream(fc.boolean()), (from, messages, first, coin) => {
-      const repeats = messages.flatMap((_, index) => (coin.next().value ? [index] : []))
-      const read = readPayload(payload(from, messages, first, repeats), 10_000)
-      const fresh = messages.filter((_, index) => !repeats.includes(index))
-      fc.pre(fresh.length > 0)
-      t.equal(read?.node, from)
-      t.strictSame(
-        read?.messages.map(({ text, ...rest }) => ({ ...rest, text: String(text) })),
-        fresh.map(({ sequence, exclude, head }, index) => {
-          const offset = first === undefined ? undefined : first + index
-          const tail = offset === undefined ? '}' : `,"offset":${offset}}`
-          const position = offset === undefined ? undefined : { epoch: 'epoch', offset }
-          return { sequence, exclude, position, text: `${head}${tail}` }
-        }),
-      )
-    }),
+    fc.property(
+      version,
+      node,
+      some,
+      offsets,
+      fc.infiniteStream(fc.boolean()),
+      (version, from, messages, first, coin) => {
+        const repeats = messages.flatMap((_, index) => (coin.next().value ? [index] : []))
+        const read = readPayload(payload(from, messages, first, repeats, version), 10_000)
+        const fresh = messages.filter((_, index) => !repeats.includes(index))
+        fc.pre(fresh.length > 0)
+        t.equal(read?.node, from)
+        t.strictSame(
+          read?.messages.map(({ text, ...rest }) => ({ ...rest, text: String(text) })),
+          fresh.map(({ sequence, exclude, head, mark }, index) => {
+            const offset = first === undefined ? undefined : first + index
+            const tail = offset === undefined ? '}' : `,"offset":${offset}}`
+            const position = offset === undefined ? undefined : { epoch: 'epoch', offset }
+            return {
+              sequence,
+              exclude,
+              mark: version === '3' ? mark : undefined,
+              position,
+              text: `${head}${tail}`,
+            }
+          }),
+        )
+      },
+    ),
   )
 })
 
@@ -105,13 +122,18 @@ t.test('no header of the right form makes it throw, or read what the payload doe
 })
 
 t.test('one message too many is one payload too many', async (t) => {
-  const one: OutgoingMessage = { sequence: 1, exclude: undefined, head: Buffer.from('{') }
+  const one: OutgoingMessage = { sequence: 1, exclude: undefined, mark: undefined, head: Buffer.from('{') }
   t.ok(readPayload(payload('n', Array(PAYLOAD_MESSAGES).fill(one), 1), 100))
   t.equal(readPayload(payload('n', Array(PAYLOAD_MESSAGES + 1).fill(one), 1), 100), undefined)
 })
 
 t.test('a text beyond the limit is not read, however well sealed', async (t) => {
-  const large: OutgoingMessage = { sequence: 1, exclude: undefined, head: Buffer.alloc(1000, 'x') }
+  const large: OutgoingMessage = {
+    sequence: 1,
+    exclude: undefined,
+    mark: undefined,
+    head: Buffer.alloc(1000, 'x'),
+  }
   t.ok(readPayload(payload('n', [large], undefined), 1001))
   t.equal(readPayload(payload('n', [large], undefined), 1000), undefined)
   const small = { ...large, sequence: 2, head: Buffer.from('{') }

@@ -1,13 +1,19 @@
 import t, { type Test } from 'tap'
 import type { Publication } from '../../src/bridge/bridge.ts'
 import type { RedisClient } from '../../src/bridge/redis-client.ts'
+import { RedisClock } from '../../src/bridge/redis-clock.ts'
 import { RedisKeys } from '../../src/bridge/redis-keys.ts'
+import { RedisMarks } from '../../src/bridge/redis-marks.ts'
 import { RedisPublisher } from '../../src/bridge/redis-publisher.ts'
+import { turnEnd } from '../support/fake-socket.ts'
 
-/** A publisher whose Redis, clock, timers and turn the test plays. */
-function setUp(t: Test, { comesBack = (): boolean => true } = {}) {
-  const calls: { resolve(reply: unknown): void }[] = []
-  const delivered: [string, number | undefined][] = []
+/** A publisher whose Redis, hub, clock, timers and turn the test plays. */
+function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = {}) {
+  const calls: { resolve(reply: unknown): void; reject(error: Error): void }[] = []
+  /** What this node's members got ahead of its place. */
+  const early: [string, number | undefined][] = []
+  const remembered: [string, number][] = []
+  const reads: { room: string; resolve(isWhole: boolean): void }[] = []
   const ends: (() => void)[] = []
   const state = { isUp: true, nowMs: 0 }
   const ticks = new Map<unknown, () => void>()
@@ -21,22 +27,34 @@ function setUp(t: Test, { comesBack = (): boolean => true } = {}) {
   const client = {
     publishCommand: 'PUBLISH',
     inOneWrite: (send: () => void) => send(),
-    run: () => new Promise((resolve) => calls.push({ resolve })),
+    run: () => new Promise((resolve, reject) => calls.push({ resolve, reject })),
   } as unknown as RedisClient
+  const clock = { steadyMs: () => state.nowMs, wallMs: () => state.nowMs }
+  let sequence = 0
   const publisher = new RedisPublisher({
     keys: new RedisKeys('test:'),
-    clock: { steadyMs: () => state.nowMs, wallMs: () => state.nowMs },
+    marks: new RedisMarks(clock),
+    clock,
+    redisClock: new RedisClock(),
     log: { debug() {}, info() {}, warn() {}, error() {} },
-    historySize: 10,
+    historySize,
     historyTtlMs: 1000,
     historyMaxBytes: 1000,
+    nextSequence: () => ++sequence,
+    beginningsTag: () => 'nodes',
+    payloadVersion: () => '3',
     client: () => (state.isUp ? client : undefined),
     comesBack,
-    onceRested: (send) => ends.push(send),
-    deliverLocally: ({ head }, position) => delivered.push([head, position?.offset]),
-    onRefused: () => t.fail('nothing is refused'),
+    onRefused: () => {},
   })
-  publisher.start('node')
+  publisher.start({
+    node: 'node',
+    joins: 7,
+    remember: (_room, head, joins) => remembered.push([head, joins]),
+    catchUp: (room) => new Promise((resolve) => reads.push({ room, resolve })),
+    onceRested: (send) => ends.push(send),
+    deliverEarly: ({ head }, position) => early.push([head, position?.offset]),
+  })
   const publish = (head: string, more: Partial<Publication> = {}) =>
     publisher.publish({ room: 'r', head, exclude: undefined, once: undefined, ...more })
   const endTurn = () => {
@@ -45,16 +63,16 @@ function setUp(t: Test, { comesBack = (): boolean => true } = {}) {
   const tick = () => {
     for (const one of ticks.values()) one()
   }
-  return { publisher, calls, delivered, state, publish, endTurn, ticks, tick }
+  return { publisher, calls, early, remembered, reads, state, publish, endTurn, ticks, tick }
 }
 
 t.test('publishes whose link goes before the turn ends reach this node, and Redis never', async (t) => {
-  const { publisher, calls, delivered, state, publish, endTurn, ticks } = setUp(t)
+  const { publisher, calls, early, state, publish, endTurn, ticks } = setUp(t)
   const acks = Promise.all([publish('a'), publish('b')])
   state.isUp = false
   endTurn()
   t.strictSame(await acks, [{ scope: 'node' }, { scope: 'node' }])
-  t.strictSame(delivered, [
+  t.strictSame(early, [
     ['a', undefined],
     ['b', undefined],
   ])
@@ -66,50 +84,127 @@ t.test('publishes whose link goes before the turn ends reach this node, and Redi
   endTurn()
   t.strictSame(await late, { scope: 'node' }, 'what was given up is not sent either')
   t.equal(calls.length, 0)
-  t.strictSame(delivered.slice(2), [
+  t.strictSame(early.slice(2), [
     ['c', undefined],
     ['d', undefined],
   ])
   t.equal(ticks.size, 0)
 })
 
-t.test('what is not expected back is delivered when Redis has it, with its place', async (t) => {
-  const { calls, delivered, publish, endTurn, ticks } = setUp(t, { comesBack: () => false })
+t.test('what is not expected back is read from the history when Redis has it', async (t) => {
+  const { calls, early, reads, publish, endTurn, ticks } = setUp(t, { comesBack: () => false })
   const acks = Promise.all([publish('a'), publish('b')])
   endTurn()
   t.equal(calls.length, 1, 'one call for both')
-  t.strictSame(delivered, [])
   calls[0]?.resolve(['epoch', 7])
   t.strictSame(await acks, [
     { scope: 'cluster', offset: 7 },
     { scope: 'cluster', offset: 8 },
   ])
-  t.strictSame(delivered, [
-    ['a', 7],
-    ['b', 8],
-  ])
+  t.equal(reads.length, 1, 'one read for both')
+  reads[0]?.resolve(true)
+  await turnEnd()
+  t.strictSame(early, [])
   t.equal(ticks.size, 0)
 })
 
-t.test('it is delivered before what comes back after it in its room, and no other is', async (t) => {
+t.test('where the history cannot be read, it is delivered ahead of its place', async (t) => {
+  const { calls, early, reads, publish, endTurn, ticks } = setUp(t, { comesBack: () => false })
+  void publish('a')
+  endTurn()
+  calls[0]?.resolve(['epoch', 7])
+  await turnEnd()
+  reads[0]?.resolve(false)
+  await turnEnd()
+  t.strictSame(early, [['a', 7]])
+  t.equal(ticks.size, 0)
+})
+
+t.test('without history it is delivered when Redis has it, before what comes back after it', async (t) => {
   let isSubscribed = false
-  const { publisher, calls, delivered, publish, endTurn } = setUp(t, { comesBack: () => isSubscribed })
+  const { publisher, calls, early, reads, publish, endTurn } = setUp(t, {
+    comesBack: () => isSubscribed,
+    historySize: 0,
+  })
   const first = publish('first')
   const elsewhere = publish('elsewhere', { room: 'other' })
   isSubscribed = true
   const second = publish('second')
   endTurn()
-  t.ok(publisher.comeBack(3), 'members should get the second')
-  t.strictSame(delivered, [['first', undefined]])
-  t.notOk(publisher.comeBack(1), 'and the first not again')
-  calls[0]?.resolve(['epoch', 1])
-  calls[1]?.resolve(['epoch', 1])
-  calls[2]?.resolve(['epoch', 2])
+  publisher.comeBack(3)
+  t.strictSame(early, [['first', undefined]])
+  calls[0]?.resolve(['-', '-'])
+  calls[1]?.resolve(['-', '-'])
+  calls[2]?.resolve(['-', '-'])
   await Promise.all([first, elsewhere, second])
-  t.strictSame(delivered, [
+  t.strictSame(early, [
     ['first', undefined],
-    ['elsewhere', 1],
+    ['elsewhere', undefined],
   ])
+  t.equal(reads.length, 0)
+})
+
+t.test('what Redis has taken and does not bring back is read after two ticks', async (t) => {
+  const { publisher, calls, early, reads, publish, endTurn, ticks, tick } = setUp(t)
+  void publish('a')
+  endTurn()
+  calls[0]?.resolve(['epoch', 1])
+  await turnEnd()
+  for (let n = 0; n < 2; n++) tick()
+  t.equal(reads.length, 0)
+  tick()
+  tick()
+  t.equal(reads.length, 1, 'once')
+  reads[0]?.resolve(true)
+  await turnEnd()
+  t.equal(ticks.size, 0)
+  void publish('b')
+  endTurn()
+  calls[1]?.resolve(['epoch', 2])
+  await turnEnd()
+  t.equal(reads.length, 2, 'what follows is not waited for')
+  publisher.comeBack(2)
+  void publish('c')
+  endTurn()
+  calls[2]?.resolve(['epoch', 3])
+  await turnEnd()
+  t.equal(reads.length, 2, 'until something comes back')
+  t.strictSame(early, [])
+})
+
+t.test('a repeat in an outage is no new message, whether the first went everywhere or not', async (t) => {
+  const { publisher, calls, early, remembered, state, publish, endTurn } = setUp(t)
+  const once = { user: 'u', key: 'k' }
+  const first = publish('a', { once })
+  endTurn()
+  calls[0]?.resolve(['epoch', 1])
+  publisher.comeBack(1)
+  t.strictSame(await first, { scope: 'cluster', offset: 1 })
+  state.isUp = false
+  t.strictSame(await publish('a again', { once }), { scope: 'node', duplicate: true })
+  const other = { user: 'u', key: 'other' }
+  t.strictSame(await publish('b', { once: other }), { scope: 'node' })
+  t.strictSame(await publish('b again', { once: other }), { scope: 'node', duplicate: true })
+  t.strictSame(early, [['b', undefined]])
+  state.isUp = true
+  void publish('b at last', { once: other })
+  t.strictSame(remembered, [['b at last', 7]], 'members of before have had it')
+})
+
+t.test('a refused publish reaches this node behind those of its room that are on their way', async (t) => {
+  const { calls, early, publish, endTurn } = setUp(t)
+  const first = publish('a')
+  void publish('elsewhere', { room: 'other' })
+  const second = publish('b')
+  endTurn()
+  calls[2]?.reject(new Error('OOM command not allowed'))
+  t.strictSame(await second, { scope: 'node' })
+  t.strictSame(early, [
+    ['a', undefined],
+    ['b', undefined],
+  ])
+  calls[0]?.resolve(['epoch', 1])
+  t.strictSame(await first, { scope: 'cluster', offset: 1 })
 })
 
 t.test('publishes on their way are looked at, and an idle node is not woken', async (t) => {
@@ -124,7 +219,6 @@ t.test('publishes on their way are looked at, and an idle node is not woken', as
   publisher.comeBack(1)
   t.equal(ticks.size, 0)
   void publish('b')
-  publisher.deliverFlights()
   publisher.giveUpFlights()
   t.equal(ticks.size, 0, 'nor when all is given up')
 })

@@ -1,28 +1,51 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { RedisClient } from '../../src/bridge/redis-client.ts'
 import { RedisSubscriptions } from '../../src/bridge/redis-subscriptions.ts'
 import { turnEnd } from '../support/fake-socket.ts'
 
 const LATER_MS = 10_000
 
-/** Notes the calls; what is subscribed is confirmed when the test says so. */
+/** Notes the calls; what is subscribed is answered when the test says so. */
 function noted() {
-  const calls: { name: 'subscribe' | 'unsubscribe'; channels: string[]; done: () => void }[] = []
+  type Answer = (faults?: (Error | undefined)[]) => void
+  const calls: { name: 'subscribe' | 'unsubscribe'; channels: string[]; done: Answer }[] = []
   const note = (name: 'subscribe' | 'unsubscribe') => (channels: string[]) =>
-    new Promise<void>((done) => calls.push({ name, channels, done }))
-  const client = { subscribe: note('subscribe'), unsubscribe: note('unsubscribe') } as unknown as RedisClient
-  return { client, calls }
+    new Promise((resolve) => calls.push({ name, channels, done: (faults = []) => resolve(faults) }))
+  const given = { up: () => {}, held: new Set<string>() }
+  const client = {
+    subscribe: note('subscribe'),
+    unsubscribe: note('unsubscribe'),
+    onGivenUp: (listener: () => void) => {
+      given.up = listener
+    },
+    subscribed: () => given.held,
+  } as unknown as RedisClient
+  return { client, calls, given }
+}
+
+function subscriptionsOf(t: Test) {
+  const told: string[] = []
+  const subscriptions = new RedisSubscriptions({
+    onGapEnd: (channel) => told.push(`gap ${channel}`),
+    onGone: (channel) => told.push(`gone ${channel}`),
+    onElsewhere: () => told.push('elsewhere'),
+    onFailure: (error) => t.fail(error),
+  })
+  return { subscriptions, told }
 }
 
 const channels = Array.from({ length: 1200 }, (_, n) => `c${n}`)
 
 t.test('a new connection is sent all channels without waiting for answers between', async (t) => {
   const { client, calls } = noted()
-  const subscriptions = new RedisSubscriptions()
+  const { subscriptions } = subscriptionsOf(t)
   for (const channel of channels) subscriptions.want(channel)
   let isDone = false
+  let steps = 0
   const resumed = subscriptions
-    .resume(client, (error) => t.fail(error))
+    .resume(client, () => {
+      steps++
+    })
     .then(() => {
       isDone = true
     })
@@ -35,13 +58,14 @@ t.test('a new connection is sent all channels without waiting for answers betwee
   t.notOk(subscriptions.isActive('c0'))
   for (const { done } of calls) done()
   await resumed
+  t.equal(steps, 3, 'each part is progress')
   t.ok(channels.every((channel) => subscriptions.isActive(channel)))
 })
 
 t.test('many are given back a part each turn, but none that is wanted again meanwhile', async (t) => {
   const { client, calls } = noted()
-  const subscriptions = new RedisSubscriptions()
-  await subscriptions.resume(client, (error) => t.fail(error))
+  const { subscriptions, told } = subscriptionsOf(t)
+  await subscriptions.resume(client, () => {})
   for (const channel of channels) subscriptions.want(channel)
   for (const channel of channels) subscriptions.release(channel, 0)
   calls.length = 0
@@ -55,6 +79,45 @@ t.test('many are given back a part each turn, but none that is wanted again mean
   await swept
   t.equal(calls.length, 12)
   t.equal(calls.flatMap((call) => call.channels).length, 1199)
-  t.ok(subscriptions.has('c1199'))
-  t.notOk(subscriptions.has('c0'))
+  t.strictSame(told.length, 1199)
+  t.strictSame([...subscriptions.channels()], ['c1199'])
+})
+
+t.test('what the server gives up is subscribed again, and read when that is confirmed', async (t) => {
+  const { client, calls, given } = noted()
+  const { subscriptions, told } = subscriptionsOf(t)
+  for (const channel of ['a', 'b']) subscriptions.want(channel)
+  const resumed = subscriptions.resume(client, () => {})
+  calls[0]?.done()
+  await resumed
+  given.held = new Set(['b'])
+  given.up()
+  t.notOk(subscriptions.isActive('a'))
+  t.ok(subscriptions.isActive('b'))
+  t.strictSame(told, ['elsewhere'])
+  subscriptions.retry()
+  t.strictSame(calls[1]?.channels, ['a'])
+  calls[1]?.done([new Error('MOVED 1 127.0.0.1:1')])
+  await turnEnd()
+  t.strictSame(told, ['elsewhere', 'elsewhere'], 'it is still elsewhere')
+  subscriptions.retry()
+  calls[2]?.done()
+  await turnEnd()
+  t.ok(subscriptions.isActive('a'))
+  t.strictSame(told.slice(2), ['gap a'])
+})
+
+t.test('a channel moves with all who wait for it, and with what it missed', async (t) => {
+  const [from, to] = [subscriptionsOf(t), subscriptionsOf(t)]
+  const { client, calls } = noted()
+  from.subscriptions.want('a')
+  const active = from.subscriptions.whenActive('a')
+  await to.subscriptions.resume(client, () => {})
+  from.subscriptions.move('a', to.subscriptions)
+  to.subscriptions.retry()
+  calls[0]?.done()
+  await active
+  t.ok(to.subscriptions.isActive('a'))
+  t.strictSame([...from.subscriptions.channels()], [])
+  t.strictSame(to.told, ['gap a'])
 })

@@ -127,7 +127,9 @@ function garbage(valid: Buffer, ownNode: string): (string | Buffer)[] {
     Buffer.concat([valid, Buffer.from(' ')]),
     // Whole and well sealed, but larger than any client may send.
     Buffer.concat([
-      Buffer.from(`${payloadHeader('other', [{ sequence: 1, exclude: undefined, head: huge }])} - - -\n`),
+      Buffer.from(
+        `${payloadHeader('3', 'other', [{ sequence: 1, exclude: undefined, mark: undefined, head: huge }])} - - -\n`,
+      ),
       huge,
       Buffer.from('}'),
     ]),
