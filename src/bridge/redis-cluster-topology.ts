@@ -25,7 +25,7 @@ interface View {
 }
 
 /**
- * The masters of a Cluster. Several servers are asked, twice a second, because after a failover some hear of it late;
+ * The masters of a Cluster. Several servers are asked, a few times a second, because after a failover some hear of it late;
  * for each slot the claim with the latest configuration epoch counts.
  */
 export class ClusterTopology implements RedisTopology {

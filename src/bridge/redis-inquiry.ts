@@ -7,7 +7,7 @@ const ANSWER_MS = 1000
 /** A round does not wait for the slow ones once it has had an answer for this long. */
 const STRAGGLERS_MS = 100
 /** From the end of one round to the next, and of those that somebody asks for. */
-const ROUND_MS = 500
+const ROUND_MS = 300
 const ROUND_MIN_MS = 50
 
 /** What servers are asked in rounds. */

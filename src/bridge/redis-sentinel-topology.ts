@@ -1,21 +1,28 @@
 import { RedisInquiry } from './redis-inquiry.ts'
 import { ALL_SLOTS, type Master, type RedisTopology } from './redis-topology.ts'
-import type { Address, RedisTarget } from './redis-url.ts'
+import type { Address, Login, RedisTarget } from './redis-url.ts'
 
 interface Answer {
   /** Grows with each failover. */
   epoch: number
   master: Address
+  isFailingOver: boolean
 }
 
-/** The master that Sentinels name. All are asked, twice a second, and the one who knows of the latest failover is right. */
+/** A planned failover takes a second or three. One that hangs must not keep nodes from their master for longer than this. */
+const LEAVING_MAX_MS = 10_000
+
+/** The master that Sentinels name. All are asked, a few times a second, and the one who knows of the latest failover is right. */
 export class SentinelTopology implements RedisTopology {
   fault: Error | undefined
   readonly #inquiry: RedisInquiry<Answer>
+  readonly #login: Login
+  #leavingSinceMs: number | undefined
   #onMasters: (masters: readonly Master[]) => void = () => {}
 
   constructor({ options }: Extract<RedisTarget, { kind: 'sentinel' }>) {
     const { sentinels, name, ...login } = options
+    this.#login = login
     this.#inquiry = new RedisInquiry<Answer>({
       login: {},
       servers: () => sentinels,
@@ -27,18 +34,14 @@ export class SentinelTopology implements RedisTopology {
         ])
         const [host, port] = (address as [string, string] | null) ?? []
         if (host === undefined) throw new Error('no sentinel knows the master')
-        return { epoch: configEpoch(fields as string[]), master: { host, port: Number(port) } }
-      },
-      onRound: (answers) => {
-        let latest: Answer | undefined
-        for (const answer of answers.values())
-          if (latest === undefined || answer.epoch > latest.epoch) latest = answer
-        if (latest === undefined) {
-          this.fault = new Error('no sentinel knows the master')
-          return
+        const field = (name: string) => (fields as string[])[(fields as string[]).indexOf(name) + 1] ?? ''
+        return {
+          epoch: Number(field('config-epoch')),
+          master: { host, port: Number(port) },
+          isFailingOver: field('flags').includes('failover_in_progress'),
         }
-        this.#onMasters([{ server: { ...login, ...latest.master }, slots: ALL_SLOTS }])
       },
+      onRound: (answers) => this.#decide([...answers.values()]),
     })
   }
 
@@ -54,9 +57,21 @@ export class SentinelTopology implements RedisTopology {
   close(): void {
     this.#inquiry.close()
   }
-}
 
-/** Of the fields and values, one after the other, that describe a master. */
-function configEpoch(fields: readonly string[]): number {
-  return Number(fields[fields.indexOf('config-epoch') + 1] ?? 0)
+  #decide(answers: readonly Answer[]): void {
+    let latest: Answer | undefined
+    for (const answer of answers) if (latest === undefined || answer.epoch > latest.epoch) latest = answer
+    if (latest === undefined) {
+      this.fault = new Error('no sentinel knows the master')
+      return
+    }
+    const { master, epoch } = latest
+    const isFailingOver = answers.some((answer) => answer.isFailingOver && answer.epoch === epoch)
+    if (!isFailingOver) this.#leavingSinceMs = undefined
+    else this.#leavingSinceMs ??= performance.now()
+    const isLeaving =
+      this.#leavingSinceMs !== undefined && performance.now() - this.#leavingSinceMs < LEAVING_MAX_MS
+    this.#onMasters([{ server: { ...this.#login, ...master }, slots: ALL_SLOTS, isLeaving }])
+    if (isLeaving) void this.#inquiry.refresh()
+  }
 }

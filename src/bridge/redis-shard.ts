@@ -99,6 +99,7 @@ export class RedisShard {
   readonly #gaps = new Set<string>()
   #place: ShardPlace
   #echoAtMs = 0
+  #isLeaving = false
 
   constructor(options: RedisShardOptions, place: ShardPlace) {
     this.#options = options
@@ -118,7 +119,7 @@ export class RedisShard {
     this.publisher = new RedisPublisher({
       ...options,
       redisClock: this.#redisClock,
-      client: () => (this.#subscriberLink.isUp ? this.#publisherLink.client : undefined),
+      client: () => (this.#subscriberLink.isUp && !this.#isLeaving ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.subscriptions.isActive(options.keys.channel(room)),
       onRefused: (error) => this.#refused(error),
     })
@@ -158,7 +159,8 @@ export class RedisShard {
   }
 
   get isUp(): boolean {
-    return this.#publisherLink.isUp && this.#subscriberLink.isUp && !this.publisher.isStalled
+    const areUp = this.#publisherLink.isUp && this.#subscriberLink.isUp
+    return areUp && !this.publisher.isStalled && !this.#isLeaving
   }
 
   /** Whether a channel can be confirmed now. */
@@ -167,10 +169,14 @@ export class RedisShard {
   }
 
   get status(): { publisher: LinkStatus; subscriber: LinkStatus } {
+    const { status } = this.#publisherLink
+    const reason = this.publisher.isStalled
+      ? 'no answer'
+      : this.#isLeaving
+        ? 'a failover is under way'
+        : undefined
     return {
-      publisher: this.publisher.isStalled
-        ? { state: 'down', reason: 'no answer' }
-        : this.#publisherLink.status,
+      publisher: status.state === 'up' && reason !== undefined ? { state: 'down', reason } : status,
       subscriber: this.#subscriberLink.status,
     }
   }
@@ -187,6 +193,12 @@ export class RedisShard {
     this.subscriptions.release(beatChannel, this.#options.clock.steadyMs())
     this.subscriptions.want(place.beatChannel)
     this.#echoAtMs = this.#options.clock.steadyMs()
+  }
+
+  /** While another server is to take its place it is given nothing that it may lose. */
+  setLeaving(isLeaving: boolean): void {
+    if (isLeaving && !this.#isLeaving) this.#options.log.warn({}, 'redis is about to be replaced by another')
+    this.#isLeaving = isLeaving
   }
 
   /** This node has heard its own announcement through this server. */

@@ -65,6 +65,8 @@ export class RedisShards {
 
   /** Takes in where the masters are now; returns whether that is new. */
   arrange(masters: readonly Master[]): boolean {
+    for (const { server, isLeaving = false } of masters)
+      this.#shards.get(nameOf(server))?.setLeaving(isLeaving)
     const arrangement = JSON.stringify(masters.map(({ server, slots }) => [nameOf(server), slots]))
     if (arrangement === this.#arrangement) {
       for (const shard of this.#shards.values()) shard.subscriptions.retry()

@@ -13,6 +13,8 @@ export const ALL_SLOTS: readonly SlotRange[] = [{ first: 0, last: SLOTS - 1 }]
 export interface Master {
   readonly server: RedisServer
   readonly slots: readonly SlotRange[]
+  /** Whether another is about to take its place: what it is given now may be lost. */
+  readonly isLeaving?: boolean
 }
 
 /**
