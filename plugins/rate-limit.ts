@@ -47,8 +47,11 @@ export const rateLimitPlugin = fp(
   { name: 'roomcast-rate-limit', dependencies: ['roomcast-redis'] },
 )
 
-/** Some proxies write the port too; what is no address at all counts as the proxy's own. */
-function addressOf({ ip, socket }: FastifyRequest): string {
+/**
+ * The address that a request counts for. Some proxies write the port too; what is no address at all counts as the
+ * proxy's own.
+ */
+export function addressOf({ ip, socket }: FastifyRequest): string {
   if (isIP(ip) === 4) return ip
   const address = /^\[([^\]]+)\](?::\d+)?$/.exec(ip)?.[1] ?? /^([\d.]+):\d+$/.exec(ip)?.[1] ?? ip
   return normalizeIP(isIP(address) === 0 ? (socket.remoteAddress ?? '') : address, IPV6_PREFIX_BITS)

@@ -60,7 +60,10 @@ export class HubSocket extends WebSocket implements Socket {
     if (client === undefined || pump === undefined) return super.emit(event, ...values)
     if (event === 'message') pump.receive(values[0] as Buffer, values[1] as boolean)
     else if (event === 'pong') pump.receivePong(values[0] as Buffer)
-    else if (event === 'close') client.socketClosed()
+    else if (event === 'close') {
+      pump.end()
+      client.socketClosed()
+    }
     // An 'error' is a broken frame or a reset: ws sends the Close and ends the socket, 'close' follows.
     return true
   }
@@ -83,6 +86,7 @@ export class HubSocket extends WebSocket implements Socket {
   override close(code?: number, reason?: string | Buffer): void {
     // A peer's Close brings its reason along, or has no code.
     const fault = code === undefined || reason !== undefined ? undefined : faultOf(code)
+    this.pump?.end()
     this.client?.socketClosing(fault?.cause)
     super.close(code, this.client === undefined ? reason : (reason ?? fault?.reason))
   }

@@ -1,8 +1,12 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
+import type { Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
+import { ANONYMOUS } from '../src/auth/token.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
+import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
 import { silenced } from './silent-log.ts'
 
@@ -17,6 +21,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
   }
   const origins = new Set(config.allowedOrigins)
   const silentLog = silenced(app.log)
+  const bucketOf = sharedBuckets(config)
 
   const checkAdmission = ({ headers }: FastifyRequest) => {
     if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
@@ -56,7 +61,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       if (identity === undefined) throw new Error('a client got past authentication')
       const hubSocket = socket as HubSocket
       hubSocket.attach(raw.socket)
-      attachPumps(app, hubSocket, identity, options)
+      attachPumps(app, hubSocket, identity, options, () => bucketOf(identity, request))
     },
   })
   hideOtherMethods(app, silentLog)
@@ -81,11 +86,24 @@ function hideOtherMethods(app: FastifyInstance, silentLog: FastifyBaseLogger): v
 function attachPumps(
   app: FastifyInstance,
   socket: HubSocket,
-  identity: NonNullable<FastifyRequest['roomcastIdentity']>,
+  identity: Identity,
   options: ReadPumpOptions,
+  shared: () => SharedBucket | undefined,
 ): void {
   // The plugin's own listener holds on to the request.
   socket.removeAllListeners('error')
   socket.client = app.hub.connect(socket, identity)
-  socket.pump = new ReadPump(app.hub, socket.client, options)
+  socket.pump = new ReadPump(app.hub, socket.client, options, shared())
+}
+
+/** Which bucket a client shares: its user's, or that of the address where the user has no name. */
+function sharedBuckets({ messageRate, messageBurst, userRateFactor }: Config) {
+  if (messageRate * userRateFactor === 0) return () => undefined
+  const limits = { rate: messageRate * userRateFactor, burst: messageBurst * userRateFactor }
+  const byUser = new SharedBuckets({ ...limits, isHandedOn: true })
+  // Behind one address are many: what one of them has used is not held against the next.
+  const byAddress = new SharedBuckets({ ...limits, isHandedOn: false })
+  return ({ user }: Identity, request: FastifyRequest): SharedBucket =>
+    // A copy: the address may be a part of a header, and would keep all of that.
+    user === ANONYMOUS ? byAddress.of(Buffer.from(addressOf(request)).toString()) : byUser.of(user)
 }

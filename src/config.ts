@@ -97,6 +97,11 @@ export const settings = z
       .default(1000)
       .describe('Inbound frames that a client may send at once.'),
 
+    userRateFactor: integer(0, 1_000_000)
+      .default(10)
+      .describe(
+        'All clients of one user together may send so many times MESSAGE_RATE and MESSAGE_BURST on a node, pongs left out; clients that are `anonymous` are counted by address. 0: no limit but that of each client.',
+      ),
     outboxMaxBytes: integer(1024, 1024 * 1024 * 1024)
       .default(1_048_576)
       .describe('Bytes that may be added for a client while its socket has an untaken backlog.'),

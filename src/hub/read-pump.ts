@@ -6,6 +6,7 @@ import type { Client } from './client.ts'
 import { type Answer, handle } from './handlers.ts'
 import type { Hub } from './hub.ts'
 import { RateLimiter, type RateLimits } from './rate-limiter.ts'
+import type { SharedBucket } from './shared-bucket.ts'
 
 /** Requests that wait, or whose answer does, before the client is no longer read from, and when it is again. */
 const PAUSE_AT = 256
@@ -43,11 +44,12 @@ export class ReadPump {
   #heldBytes = 0
   #isPaused = false
 
-  constructor(hub: Hub, client: Client, options: ReadPumpOptions) {
+  /** `shared` is what the client's user may send, whatever its clients. */
+  constructor(hub: Hub, client: Client, options: ReadPumpOptions, shared?: SharedBucket) {
     this.#hub = hub
     this.#client = client
     this.#options = options
-    this.#limiter = new RateLimiter(options.limits, options.clock.steadyMs())
+    this.#limiter = new RateLimiter(options.limits, options.clock.steadyMs(), shared)
   }
 
   receive(data: Buffer, isBinary: boolean): void {
@@ -70,22 +72,31 @@ export class ReadPump {
     if (this.#admit()) this.#client.pong(payload)
   }
 
+  /** Pongs answer the server: a user of ten thousand clients does not send more for them. */
   receivePong(payload: Buffer): void {
-    if (this.#admit()) this.#client.ponged(payload)
+    if (this.#admit(true)) this.#client.ponged(payload)
   }
 
-  /** Whether the frame is within the client's rate. */
-  #admit(): boolean {
+  /** The client is closing: nothing more is taken from it. */
+  end(): void {
+    this.#limiter.end(this.#options.clock.steadyMs())
+  }
+
+  /** Whether the frame is within the client's rate, and its user's unless it is the client's own affair. */
+  #admit(isOwn = false): boolean {
     const { clock } = this.#options
     this.#client.endIfExpired(clock.wallMs())
     if (!this.#client.isOpen) return false
-    const verdict = this.#limiter.take(clock.steadyMs())
+    const nowMs = clock.steadyMs()
+    const verdict = this.#limiter.take(nowMs, isOwn)
     if (verdict === 'ok') return true
-    const { retryAfterMs } = this.#limiter
     this.#hub.counters.rateLimited++
+    if (verdict === 'over') return false
+    const retryAfterMs = this.#limiter.retryAfterMs(nowMs)
     if (verdict === 'notice') {
       this.#client.reply({ type: 'error', code: 'rate_limited', message: 'too many frames', retryAfterMs })
-    } else if (verdict === 'persistent') {
+    } else {
+      this.end()
       this.#client.disconnect('rateLimited', `retry after ${Math.ceil(retryAfterMs / 1000)} s`)
     }
     return false

@@ -366,6 +366,57 @@ t.test('who goes on and on is closed with 4429 and told when to come back', asyn
   await witness.close()
 })
 
+t.test('coming back brings no new bucket, after 4429 neither', async (t) => {
+  const pings = (count: number) => Buffer.concat(Array(count).fill(textFrame('{"type":"ping"}')))
+  const first = await connect(server, 'comes-back')
+  first.socket.write(pings(500))
+  t.equal((await first.closed()).code, 4429)
+  const answered: number[] = []
+  for (let life = 0; life < 5; life++) {
+    const client = await connect(server, 'comes-back')
+    client.socket.write(pings(20))
+    const { retryAfterMs } = await client.next(({ code }) => code === 'rate_limited')
+    answered.push(client.received.filter(({ type }) => type === 'pong').length)
+    t.ok(Number(retryAfterMs) <= 100, 'and says when to go on')
+    await client.close()
+  }
+  const all = answered.reduce((sum, count) => sum + count)
+  t.ok(all < 20, `${answered.join(', ')} answered of 20 each`)
+  first.socket.destroy()
+  const other = await connect(server, 'other')
+  other.socket.write(pings(10))
+  await pollUntil('another user has its own', () => other.received.length === 11)
+  await other.close()
+})
+
+t.test('ten clients of one user send what they may, a hundred no more than ten', async (t) => {
+  const clients = await Promise.all(Array.from({ length: 100 }, () => connect(server, 'many')))
+  const startMs = performance.now()
+  for (const { socket } of clients) socket.write(Buffer.concat(Array(10).fill(textFrame('{"type":"ping"}'))))
+  await pollUntil('each is answered or refused', () => clients.every(({ received }) => received.length > 1))
+  const pongs = clients.flatMap(({ received }) => received).filter(({ type }) => type === 'pong').length
+  const most = 100 + (performance.now() - startMs) / 10
+  t.ok(pongs >= 100 && pongs <= most, `${pongs} answered, ${Math.round(most)} at most`)
+  for (const { socket } of clients) socket.destroy()
+  await clientsAre(server, 0)
+})
+
+t.test('users without a name share what their address may send', async (t) => {
+  const open = await serverFor(t, { ...TEN, JWT_REQUIRE_SUB: 'false', USER_RATE_FACTOR: '2' })
+  const token = tokenFor('', { sub: undefined })
+  const answered = async (from: string) => {
+    const client = await connect(open, '', {}, { token, tcp: { localAddress: from } })
+    client.socket.write(Buffer.concat(Array(12).fill(textFrame('{"type":"ping"}'))))
+    await client.next(({ code }) => code === 'rate_limited')
+    await client.close()
+    return client.received.filter(({ type }) => type === 'pong').length
+  }
+  const here: number[] = []
+  for (let n = 0; n < 6; n++) here.push(await answered('127.0.0.1'))
+  t.ok(here[1] === 10 && here.at(-1) === 0, `${here.join(', ')} answered of 12 each`)
+  t.equal(await answered('127.0.0.2'), 10)
+})
+
 t.test('a flood of frames costs the others nothing', async (t) => {
   const server = await serverFor(t, { MESSAGE_RATE: '100', MESSAGE_BURST: '1000' })
   const [a, b] = [await connect(server, 'a', {}, { record: false }), await connect(server, 'b')]
