@@ -49,6 +49,9 @@ async def listen(url, room):
                 elif envelope["type"] == "joined":
                     joined = True
                     print(f"joined {room.name}", flush=True)
+                elif envelope["type"] == "reset":
+                    # The history began anew: the old position is answered with recovered false, and a new one.
+                    await socket.send(room.join())
                 elif envelope["type"] == "closing":
                     wait = envelope["reconnectInMs"] / 1000
                 elif envelope["type"] == "error":
