@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../src/config.ts'
 import { hasBody, offersUpgradeTo } from '../src/request-head.ts'
+import { upgradeHasCome } from './connection-guard.ts'
 import { destroy, type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
 
 /** An upgrade that has got no answer by then is cut, at the next sweep. */
@@ -54,6 +55,7 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void 
   // Node 22.21, 24.9 and later then serve the request themselves.
   if (server.shouldUpgradeCallback !== undefined) server.shouldUpgradeCallback = isWebSocket
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgradeHasCome(socket)
     onceAnswered(socket, () => {
       if (isPlain(request)) plain.serve(request, socket)
       else queue.add(request, socket, head)

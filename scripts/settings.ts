@@ -29,8 +29,8 @@ honoured stops the start, and the message names the variable. Lists are separate
 in \`_MS\` are milliseconds.
 
 An app that embeds roomcast gives the same settings as options of the plugin, in camel case (\`MAX_CLIENTS\` is
-\`maxClients\`), except \`PORT\`, \`HOST\`, \`WORKERS\`, \`LOG_LEVEL\`, \`NODE_ENV\`, \`TRUST_PROXY\`
-and \`HANDSHAKE_TIMEOUT_MS\`: those belong to the app.
+\`maxClients\`), except \`PORT\`, \`HOST\`, \`WORKERS\`, \`LOG_LEVEL\`, \`NODE_ENV\`, \`TRUST_PROXY\`,
+\`HANDSHAKE_TIMEOUT_MS\` and \`MAX_WAITING_CONNECTIONS\`: those belong to the app.
 `
 
 /** The whole page. */

@@ -23,6 +23,7 @@ type ProcessSetting =
   | 'nodeEnv'
   | 'trustProxy'
   | 'handshakeTimeoutMs'
+  | 'maxWaitingConnections'
 
 /** The settings of docs/SETTINGS.md in camel case, but for those of the process, and where the routes hang. */
 export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
@@ -66,7 +67,15 @@ export const roomcast = fp(
 export default roomcast
 
 /** What the app must set on its own server, and what Fastify itself takes from a plugin's options. */
-const ofTheApp = ['port', 'host', 'workers', 'nodeEnv', 'trustProxy', 'handshakeTimeoutMs']
+const ofTheApp = [
+  'port',
+  'host',
+  'workers',
+  'nodeEnv',
+  'trustProxy',
+  'handshakeTimeoutMs',
+  'maxWaitingConnections',
+]
 const ofFastify = ['logLevel', 'logSerializers']
 
 /** The plugin's settings among what `register` was given. A setting that would have no effect is a ConfigError. */

@@ -83,6 +83,11 @@ export const settings = z
     handshakeTimeoutMs: integer(500, MINUTE_MS)
       .default(8000)
       .describe('An HTTP request or upgrade that is not complete by then is cut.'),
+    maxWaitingConnections: integer(0, 1_000_000)
+      .default(4096)
+      .describe(
+        'Connections without a request: half-open handshakes, and those kept for another request. One address (IPv6: one /64) may have a quarter of them. Beyond, those that wait for longest are cut, but none of TRUST_PROXY. 0: no limit. Standalone server only.',
+      ),
     maxMessageBytes: integer(1, 64 * 1024 * 1024)
       .default(524_288)
       .describe(

@@ -6,6 +6,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
+import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { LogStream } from './log-stream.ts'
@@ -32,6 +33,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
       reply.code(400).send({ error: 'bad_request', message: 'the target cannot be decoded' })
     },
   })
+  guardConnections(app, config)
   // No route takes a body, so none is waited for and kept.
   app.removeAllContentTypeParsers()
   app.setErrorHandler(answerError)
@@ -55,6 +57,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     nodeEnv: _env,
     trustProxy: _proxies,
     handshakeTimeoutMs: _timeout,
+    maxWaitingConnections: _waiting,
     ...options
   } = config
   await app.register(roomcast, options)
