@@ -79,7 +79,8 @@ export class Sequencer {
       }
       return isWhole
     } finally {
-      const next = this.#waiting.shift()
+      // The newest first: it may be a publish that waits; and taking the first of very many is slow.
+      const next = this.#waiting.pop()
       if (next === undefined) this.#catchUps--
       else next()
     }
@@ -184,7 +185,7 @@ export class Sequencer {
       this.#release(room, hold, filled)
       return
     }
-    hold.timer = setTimeout(() => this.#release(room, hold, false), HOLD_MS)
+    hold.timer = setTimeout(() => this.#release(room, hold, false), HOLD_MS).unref()
     void filled.then((isFilled) => this.#release(room, hold, isFilled))
   }
 

@@ -81,7 +81,10 @@ class World {
     this.bridge = new UnrulyBridge(historySize)
     this.bridge.isPrompt = isPrompt
     this.hub = new Hub({ bridge: this.bridge, limits: { ...limits, historySize }, log: silentLog, clock })
-    this.readers = Array.from({ length: READERS }, () => new Reader(this.hub, clock, this.bridge.sent))
+    this.readers = Array.from(
+      { length: READERS },
+      (_, index) => new Reader(this.hub, clock, this.bridge.sent, index % 2 === 0),
+    )
   }
 
   async run(steps: readonly Step[]): Promise<void> {
@@ -123,18 +126,33 @@ class World {
   async quieten(): Promise<void> {
     const { bridge, hub } = this
     Object.assign(bridge, { isAway: false, isSilent: false, isDeaf: false })
-    const arrive = async () => {
-      for (let n = 0; n < 200 && !bridge.isQuiet; n++) {
-        bridge.answer()
-        bridge.bring(1)
-        await this.settle()
-      }
-    }
-    await arrive()
+    await this.#arrive()
     const caughtUp = hub.catchUp(bridge.room)
-    await arrive()
+    await this.#arrive()
     await caughtUp
     await this.settle()
+    // Plain ones may have joined again just now.
+    await this.#arrive()
+  }
+
+  /** One more message, when all is well again: everybody gets it in its place, and can name that. */
+  async sayLast(): Promise<string[]> {
+    const { bridge, readers } = this
+    bridge.publishElsewhere()
+    await this.#arrive()
+    const { offset } = bridge.end
+    return readers
+      .filter(({ isJoined }) => isJoined)
+      .filter(({ told, position }) => told?.offset !== offset || (position && position.offset !== offset))
+      .map(({ log }) => `is not at ${offset} [${log}]`)
+  }
+
+  async #arrive(): Promise<void> {
+    for (let n = 0; n < 300 && !this.bridge.isQuiet; n++) {
+      this.bridge.answer()
+      this.bridge.bring(1)
+      await this.settle()
+    }
   }
 
   get faults(): string[] {
@@ -147,8 +165,8 @@ class World {
     return this.readers
       .filter(({ isJoined }) => isJoined)
       .flatMap((one) => {
-        const { position } = one
-        if (position?.epoch !== epoch) return [`is told of ${position?.epoch}, not ${epoch} [${one.log}]`]
+        const { told } = one
+        if (told?.epoch !== epoch) return [`is told of ${told?.epoch}, not ${epoch} [${one.log}]`]
         const lacks = one.lacks(epoch, one.beginnings.get(epoch) ?? offset, offset)
         return lacks.length === 0 ? [] : [`lacks ${lacks} [${one.log}]`]
       })
@@ -213,10 +231,11 @@ for (const [
           const world = new World(historySize, isPrompt)
           await world.run([['join', 0], ['join', 1], ['serve'], ['answer', 2], ...schedule])
           await world.quieten()
-          const wrong = [...world.faults]
+          const wrong: string[] = []
           if (isWhole) wrong.push(...world.lacking)
           if (isWhole && world.readers.some(({ jumps }) => jumps > 0)) wrong.push('a jump')
           if (isDelivered) wrong.push(...world.undelivered)
+          wrong.push(...(await world.sayLast()), ...world.faults)
           await world.hub.close()
           if (wrong.length > 0) throw new Error(wrong.join('\n'))
         },

@@ -23,8 +23,10 @@ interface Incoming {
 }
 
 export class Reader {
-  /** The README's three lines keep it. */
+  /** What it names as `since`; a plain one keeps it by the README's lines alone. */
   position: Position | undefined
+  /** Where the server's words have it. */
+  told: Position | undefined
   client: Client
   isJoined = false
   isAsking = false
@@ -42,6 +44,8 @@ export class Reader {
   readonly #ids = new Set<string>()
   /** Offsets that it saw pass by: jumps. */
   jumps = 0
+  readonly #isPlain: boolean
+  #mustJoin = false
   readonly #hub: Hub
   readonly #clock: Clock
   readonly #sent: readonly Sent[]
@@ -51,7 +55,8 @@ export class Reader {
   #since: Position | undefined
   #log: string[] = []
 
-  constructor(hub: Hub, clock: Clock, sent: readonly Sent[]) {
+  constructor(hub: Hub, clock: Clock, sent: readonly Sent[], isPlain: boolean) {
+    this.#isPlain = isPlain
     this.#hub = hub
     this.#clock = clock
     this.#sent = sent
@@ -86,6 +91,7 @@ export class Reader {
   join(isFresh = false): void {
     if (this.isAsking) return
     this.isAsking = true
+    this.#mustJoin = false
     this.#since = isFresh || this.position === undefined ? undefined : { ...this.position }
     this.#log.push(`join(${this.#since ? `${this.#since.epoch}:${this.#since.offset}` : ''})`)
     this.say({ type: 'join', room: ROOM, ...(this.#since && { since: this.#since }) })
@@ -138,28 +144,39 @@ export class Reader {
       this.due = this.#sent.length
       this.#seen = new Set()
     }
-    if (recovered) {
+    const since = this.#since
+    if (recovered && since !== undefined) {
       this.#toRecover = missed
-      if (epoch !== this.#since?.epoch || offset !== Number(this.#since?.offset) + missed)
-        this.#fault('recovered with a hole')
-      this.position = this.#since && { ...this.#since }
-      return
+      if (epoch !== since.epoch || offset !== since.offset + missed) this.#fault('recovered with a hole')
+      // What it named, it must have had.
+      const { epoch: own } = since
+      const from = this.beginnings.get(own) ?? since.offset
+      if (!this.#hasAll({ epoch: own, offset: from }, since.offset)) this.jumps++
+      this.position = { ...since }
+      this.told = { ...since }
+    } else {
+      if (since !== undefined) this.due = this.#sent.length
+      const was = this.told
+      const now = epoch === undefined || offset === undefined ? undefined : { epoch, offset }
+      this.position = now && { ...now }
+      this.told = now
+      // A second join without `since` names what the member has.
+      if (again && since === undefined && was !== undefined && now?.epoch === was.epoch) {
+        if (!this.#hasAll(was, now.offset)) this.jumps++
+      } else if (now !== undefined) this.beginnings.set(now.epoch, now.offset)
     }
-    if (this.#since !== undefined) this.due = this.#sent.length
-    const was = this.position
-    this.position = epoch === undefined || offset === undefined ? undefined : { epoch, offset }
-    if (again && this.#since === undefined && was !== undefined && this.position?.epoch === was.epoch) {
-      // A second join names what the member has.
-      if (this.position.offset > was.offset && !this.#hasAll(was, this.position.offset)) this.jumps++
-    } else if (this.position !== undefined) this.beginnings.set(this.position.epoch, this.position.offset)
+    if (this.#mustJoin) this.join()
   }
 
-  #onReset({ epoch, offset }: Incoming): void {
+  #onReset({ epoch = '', offset = -1 }: Incoming): void {
     this.#log.push(`reset(${epoch}:${offset})`)
     if (!this.isJoined) this.#fault('reset before joined')
-    if (epoch === this.position?.epoch) this.#fault('reset to the same epoch')
-    this.position = { epoch: String(epoch), offset: Number(offset) }
-    this.beginnings.set(String(epoch), Number(offset))
+    if (epoch === this.told?.epoch) this.#fault('reset to the same epoch')
+    this.told = { epoch, offset }
+    this.beginnings.set(epoch, offset)
+    if (!this.#isPlain) this.position = { epoch, offset }
+    else if (this.isAsking) this.#mustJoin = true
+    else this.join()
   }
 
   #onMessage({ content: n = -1, offset }: Incoming): void {
@@ -173,14 +190,17 @@ export class Reader {
     this.#seen.add(n)
     this.has.add(n)
     if (offset === undefined) return
+    if (this.position !== undefined) this.position.offset = offset
+    const { told } = this
     if (offset !== truth.position?.offset) this.#fault(`${n} at ${offset}, not ${truth.position?.offset}`)
-    if (truth.position?.epoch !== this.position?.epoch)
+    if (told === undefined || truth.position?.epoch !== told.epoch) {
       this.#fault(`${n}@${offset} of an epoch that was not told`)
-    if (this.position === undefined) return
-    if (offset <= this.position.offset) this.#fault(`${offset} after ${this.position.offset}`)
-    if (isRecovered && offset !== this.position.offset + 1) this.#fault(`${offset} in a recovery`)
-    if (!this.#hasAll(this.position, offset - 1)) this.jumps++
-    this.position.offset = offset
+      return
+    }
+    if (offset <= told.offset) this.#fault(`${offset} after ${told.offset}`)
+    if (isRecovered && offset !== told.offset + 1) this.#fault(`${offset} in a recovery`)
+    if (!this.#hasAll(told, offset - 1)) this.jumps++
+    told.offset = offset
     if (isRecovered) this.#toRecover--
   }
 
