@@ -40,6 +40,7 @@ type Step =
       | 'silent'
       | 'loud'
       | 'catchUp'
+      | 'overtake'
       | 'fail'
       | 'late',
     ]
@@ -59,6 +60,7 @@ const ordinary = [
   step(2, 'echo', reader),
   step(4, 'serve'),
   step(6, 'answer', fc.integer({ min: 1, max: 3 })),
+  step(3, 'overtake'),
   step(5, 'join', reader),
   step(2, 'fresh', reader),
   step(1, 'leave', reader),
@@ -105,6 +107,7 @@ class World {
     if (kind === 'publish') for (let n = 0; n < argument; n++) bridge.publishElsewhere()
     if (kind === 'bring') bridge.bring(argument)
     if (kind === 'answer') for (let n = 0; n < argument; n++) bridge.answer()
+    if (kind === 'overtake') bridge.answerLast()
     if (kind === 'serve') bridge.serve()
     if (kind === 'flush') bridge.flush()
     if (kind === 'swap') bridge.swap()

@@ -21,10 +21,19 @@ recoveryContract(t, 'memory', {
     t.teardown(() => node.stop())
     return [node]
   },
+  // Rooms that nobody speaks in make way for one that is as large as all may be together.
+  forget: async (nodes) => {
+    const client = await nodes.connect('f')
+    const room = randomUUID()
+    await client.join(room)
+    for (let n = 0; n < 5; n++) await client.publish(room, 'x'.repeat(250_000))
+    await client.close()
+  },
 })
 recoveryContract(t, 'two nodes on Redis', {
   start: (t, env) =>
     startNodes(t, 2, { REDIS_URL: redis.url, REDIS_PREFIX: `recovery-${clusters++}:`, ...env }),
+  forget: () => redis.command('FLUSHALL'),
 })
 
 /** Two nodes on a Redis of their own, which the test may do anything to. */
@@ -200,6 +209,50 @@ t.test('a key that went no further than its node is published once when Redis is
   )
   t.same(numbers(await b.collectUntil(({ content }) => content === 'end')), ['end'], 'and not again')
   await Promise.all([a, b, c].map((client) => client.close()))
+})
+
+t.test('what a node has missed while it was cut off, it gives its members by itself', async (t) => {
+  const own = await startRedis()
+  t.teardown(() => own.stop())
+  const relay = await TcpRelay.open(own.port)
+  t.teardown(() => relay.close())
+  const env = { MESSAGE_RATE: '0', REDIS_PREFIX: 'cut:' }
+  const [one, two] = await Promise.all([
+    startServer({ ...env, REDIS_URL: relay.url }),
+    startServer({ ...env, REDIS_URL: own.url }),
+  ])
+  t.teardown(() => Promise.all([one.stop(), two.stop()]))
+  await Promise.all([one, two].map((node) => nodesAre(node, 2)))
+  const [here, silent, there] = [await connect(one, 'a'), await connect(one, 'b'), await connect(two, 'c')]
+  for (const client of [here, silent, there]) for (const room of ['busy', 'quiet']) await client.join(room)
+  await there.publish('busy', 1)
+  await here.next('message')
+  const { port } = own
+  relay.target = 1
+  relay.cut()
+  await pollUntil('it knows', async () => (await one.health()).status === 'degraded')
+  for (const n of [2, 3, 4]) t.match(await there.publish('busy', n), { scope: 'cluster', offset: n })
+  for (const n of [1, 2]) t.match(await there.publish('quiet', n), { scope: 'cluster', offset: n })
+  // Its own goes to its members at once, and to nobody else.
+  t.match(await here.publish('busy', 'own', { key: 'k' }), { scope: 'node' })
+  const late = await connect(one, 'late')
+  t.match(await late.join('busy'), { scope: 'node', epoch: undefined })
+  relay.target = port
+  const seen = async (client: Client, room: string, content: unknown) => {
+    const got = await client.collectUntil((one) => one.room === room && one.content === content)
+    return got
+      .filter((one) => one.type === 'message' && one.room === room)
+      .map(({ offset }) => offset ?? 'early')
+  }
+  t.same(await seen(here, 'quiet', 2), [1, 2], 'nobody has said anything since')
+  await pollUntil('it is back', () => publishedToAll(here, 'busy', 'own', 'k'))
+  t.match(await there.publish('busy', 'end'), { offset: 6 })
+  t.same(await seen(silent, 'busy', 'end'), [1, 'early', 2, 3, 4, 6], 'in order, and none twice')
+  const reset = await late.next('reset')
+  t.match(reset, { room: 'busy', epoch: String, offset: Number }, 'who came meanwhile is told where it is')
+  const got = (await late.collectUntil(({ content }) => content === 'end')).map(({ offset }) => offset)
+  t.same(got.slice(-2), [5, 6], 'and gets what it has not had')
+  await Promise.all([here, silent, there, late].map((client) => client.close()))
 })
 
 const roomSteps = fc.array(fc.constantFrom<Step>('publish', 'publish', 'drop', 'rejoin'), {

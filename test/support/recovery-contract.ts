@@ -15,10 +15,14 @@ const SMALL = { HISTORY_SIZE: '5', HISTORY_TTL_MS: '1000', HISTORY_MAX_BYTES: '4
 export interface RecoveryOptions {
   /** Starts the nodes of a cluster of its own; with the memory bridge there is one. */
   start(t: Test, env: Env): Promise<Server[]>
+  /** Has the history of all rooms lost; the nodes were started with `LOSSY`. */
+  forget(nodes: Nodes): Promise<unknown>
 }
+/** Settings with which a node's own history is lost soon. */
+const LOSSY = { HISTORY_TOTAL_BYTES: '1048576', HISTORY_MAX_BYTES: '2097152' }
 
 /** Runs all of it as subtests of `t`. */
-export function recoveryContract(t: Test, name: string, { start }: RecoveryOptions): void {
+export function recoveryContract(t: Test, name: string, { start, forget }: RecoveryOptions): void {
   t.test(`${name}: what a client that comes back gets`, async (t) => {
     const nodes = new Nodes(await start(t, {}))
     await t.test('since is taken up again, on any node', (t) => takesUp(t, nodes))
@@ -34,6 +38,11 @@ export function recoveryContract(t: Test, name: string, { start }: RecoveryOptio
     const nodes = new Nodes(await start(t, SMALL))
     await t.test('by number, bytes and time', (t) => keepsSome(t, nodes))
     await t.test('random schedules never claim a recovery with a hole', (t) => schedules(t, nodes))
+  })
+  t.test(`${name}: members are told when a room's history begins anew`, async (t) => {
+    const nodes = new Nodes(await start(t, LOSSY))
+    await t.test('with the first message', (t) => tellsWithMessage(t, nodes, forget))
+    await t.test('when somebody joins', (t) => tellsWithJoin(t, nodes, forget))
   })
   t.test(`${name}: at full speed none twice, none missing, in order`, async (t) => {
     const env = { HISTORY_SIZE: '10000', HISTORY_MAX_BYTES: '67108864', OUTBOX_MAX_BYTES: '67108864' }
@@ -267,6 +276,71 @@ async function rejoinsUnderTraffic(t: Test, nodes: Nodes): Promise<void> {
   t.same(ahead, [], 'no joined names a position that the member does not have')
   t.ok(seen.length > count + 50, `it joined ${seen.length - count} times`)
   await nodes.close(a, b)
+}
+
+/** What members get of one room until a message with this content. */
+async function until(client: Client, room: string, content: unknown): Promise<unknown[]> {
+  const got = await client.collectUntil((envelope) => envelope.room === room && envelope.content === content)
+  return got
+    .filter(
+      (envelope) => envelope.room === room && (envelope.type === 'message' || envelope.type === 'reset'),
+    )
+    .map((envelope) =>
+      envelope.type === 'reset' ? `reset ${envelope.offset}` : [envelope.content, envelope.offset],
+    )
+}
+
+async function tellsWithMessage(t: Test, nodes: Nodes, forget: RecoveryOptions['forget']): Promise<void> {
+  const room = newRoom()
+  const [a, b, c] = [await nodes.connect('a'), await nodes.connect('b'), await nodes.connect('c')]
+  for (const client of [a, b, c]) await client.join(room)
+  for (const n of range(1, 3)) await a.publish(room, n)
+  const { epoch } = positionOf(await c.join(room))
+  for (const client of [b, c])
+    t.same(await until(client, room, 3), [
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ])
+  await forget(nodes)
+  await a.publish(room, 4)
+  await a.publish(room, 5)
+  for (const client of [b, c]) t.same(await until(client, room, 5), ['reset 0', [4, 1], [5, 2]])
+  const reset = await a.next('reset')
+  t.match(reset, { room, epoch: String, offset: 0 }, 'the sender too')
+  t.not(reset.epoch, epoch)
+  // As the README has it: the same position as before the reset.
+  const { joined, missed } = await rejoin(b, room, { epoch, offset: 3 })
+  t.match(joined, { recovered: false, missed: 0, epoch: reset.epoch, offset: 2 })
+  t.same(missed, [])
+  t.match((await rejoin(b, room, { epoch: String(reset.epoch), offset: 1 })).joined, {
+    recovered: true,
+    missed: 1,
+  })
+  await a.publish(room, 6)
+  t.same((await until(c, room, 6)).at(-1), [6, 3])
+  await nodes.close(a, b, c)
+}
+
+async function tellsWithJoin(t: Test, nodes: Nodes, forget: RecoveryOptions['forget']): Promise<void> {
+  const room = newRoom()
+  const [a, b] = [await nodes.connect('a'), await nodes.connect('b')]
+  const old = positionOf(await a.join(room))
+  await b.join(room)
+  await a.publish(room, 1)
+  await b.next('message')
+  await forget(nodes)
+  // One on each node, so that each of them learns of it.
+  const joiners = [await nodes.connect('c'), await nodes.connect('d')]
+  for (const joiner of joiners) {
+    const joined = await joiner.request({ type: 'join', room, since: { ...old, offset: 1 } })
+    t.match(joined, { recovered: false, offset: 0 })
+    t.not(joined.epoch, old.epoch)
+  }
+  for (const client of [a, b]) t.match(await client.next('reset'), { room, offset: 0 }, 'without a message')
+  await a.publish(room, 2)
+  for (const client of [b, ...joiners]) t.match(await client.next('message'), { content: 2, offset: 1 })
+  await nodes.close(a, b, ...joiners)
 }
 
 async function givesHistory(t: Test, nodes: Nodes): Promise<void> {

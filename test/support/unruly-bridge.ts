@@ -134,6 +134,12 @@ export class UnrulyBridge implements Bridge {
     read?.answer(read.replay ?? this.#replay(read.request))
   }
 
+  /** The last read's answer comes, ahead of the others: it went over another connection. */
+  answerLast(): void {
+    const read = this.#reads.pop()
+    read?.answer(read.replay ?? this.#replay(read.request))
+  }
+
   /** The first read fails; returns whether there was one. */
   fail(): boolean {
     const read = this.#reads.shift()
