@@ -7,6 +7,7 @@ import { Refusal } from '../src/auth/refusal.ts'
 import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
 import { TokenCache } from '../src/auth/token-cache.ts'
 import type { Config } from '../src/config.ts'
+import { loggedAddress } from '../src/logged-text.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -96,7 +97,7 @@ export const authPlugin = fp(
       request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)
       if (request.roomcastIdentity !== undefined) return
       const reason = token === undefined ? 'none, or more than one' : fault
-      app.log.debug({ ip: request.ip, reason }, 'token refused')
+      app.log.debug({ ip: loggedAddress(request.ip), reason }, 'token refused')
       throw new Refusal('unauthorized', 'a valid token is needed')
     })
   },

@@ -1,7 +1,7 @@
-import { isIP } from 'node:net'
 import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import { addressIn } from '../src/address.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { connectionCounts } from './connection-counts.ts'
@@ -47,12 +47,7 @@ export const rateLimitPlugin = fp(
   { name: 'roomcast-rate-limit', dependencies: ['roomcast-redis'] },
 )
 
-/**
- * The address that a request counts for. Some proxies write the port too; what is no address at all counts as the
- * proxy's own.
- */
+/** The address that a request counts for; of what has none, the proxy's own. */
 export function addressOf({ ip, socket }: FastifyRequest): string {
-  if (isIP(ip) === 4) return ip
-  const address = /^\[([^\]]+)\](?::\d+)?$/.exec(ip)?.[1] ?? /^([\d.]+):\d+$/.exec(ip)?.[1] ?? ip
-  return normalizeIP(isIP(address) === 0 ? (socket.remoteAddress ?? '') : address, IPV6_PREFIX_BITS)
+  return normalizeIP(addressIn(ip) ?? socket.remoteAddress ?? '', IPV6_PREFIX_BITS)
 }

@@ -138,6 +138,7 @@ export const websocketPlugin = fp(
     closeOthers(app)
     guardUpgrades(app, config.shutdownGraceMs)
     refuseUpgradesOfPlainRoutes(app)
+    hideRawPackets(app)
   },
   { name: 'roomcast-websocket' },
 )
@@ -167,5 +168,12 @@ function refuseUpgradesOfPlainRoutes(app: FastifyInstance): void {
       if (request.ws) throw new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 })
     }
     route.onRequest = route.onRequest === undefined ? [refuse] : [refuse, ...[route.onRequest].flat()]
+  })
+}
+
+/** The parser's errors have the bytes that they are about, a token maybe; Fastify logs them at trace, as loggers do. */
+function hideRawPackets(app: FastifyInstance): void {
+  app.server.prependListener('clientError', (error: Error) => {
+    if ('rawPacket' in error) Object.defineProperty(error, 'rawPacket', { enumerable: false })
   })
 }

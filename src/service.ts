@@ -10,6 +10,10 @@ import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import type { LogStream } from './log-stream.ts'
+import { loggedAddress } from './logged-text.ts'
+import { RefusalLog } from './refusal-log.ts'
+import { originForm } from './request-head.ts'
+import { answerUnreadable } from './unreadable-request.ts'
 
 /** How often Node looks for requests that take too long; HANDSHAKE_TIMEOUT_MS is late by this much at most. */
 const REQUEST_CHECK_MS = 1000
@@ -27,13 +31,30 @@ export async function createService(config: Config, logStream: LogStream): Promi
     forceCloseConnections: true,
     // Fastify's own default overrules what http says.
     requestTimeout: config.handshakeTimeoutMs,
-    http: { headersTimeout: config.handshakeTimeoutMs, connectionsCheckingInterval: REQUEST_CHECK_MS },
+    http: {
+      headersTimeout: config.handshakeTimeoutMs,
+      connectionsCheckingInterval: REQUEST_CHECK_MS,
+      // Node's own answer would have no body and leave no line in the log.
+      requireHostHeader: false,
+    },
+    // Fastify's own would log the request's bytes at trace, and a token may be among them.
+    clientErrorHandler: (error, socket) => {
+      const status = answerUnreadable(error, socket)
+      if (status !== undefined) refusals.add({ status, reason: error.code }, { ip: socket.remoteAddress })
+    },
     // The default answer repeats the target, and the target may hold a token.
-    frameworkErrors: (_error, _request, reply: FastifyReply) => {
-      reply.code(400).send({ error: 'bad_request', message: 'the target cannot be decoded' })
+    frameworkErrors: (_error, request: FastifyRequest, reply: FastifyReply) => {
+      // No hook sees it.
+      const { method, url, ip } = request
+      refusals.add({ status: 400 }, { method, path: loggedPath(url), ip })
+      answerBadRequest(reply, 'the target cannot be decoded')
     },
   })
   guardConnections(app, config)
+  const refusals = new RefusalLog(app.log)
+  app.addHook('onClose', async () => refusals.close())
+  // Node would refuse it with a bare 417; a server may as well pass over what it does not know.
+  app.server.on('checkExpectation', app.routing)
   // No route takes a body, so none is waited for and kept.
   app.removeAllContentTypeParsers()
   app.setErrorHandler(answerError)
@@ -42,12 +63,12 @@ export async function createService(config: Config, logStream: LogStream): Promi
     // Closed, so that the rest of a body that nobody wants is not waited for.
     reply.code(404).header('connection', 'close').send({ error, message: 'nothing here' })
   })
-  app.addHook('onResponse', async (request, reply) => {
-    const { statusCode: status } = reply
-    const path = request.is404 ? loggedPath(request.url) : request.routeOptions.url
-    const fields = { method: request.method, path, status, ip: request.ip }
-    if (status >= 400) app.log.info(fields, 'request refused')
-    else app.log.debug(fields, 'request served')
+  app.addHook('onResponse', async (request, { statusCode: status }) => {
+    const { method, ip, is404, routeOptions } = request
+    const path = is404 ? loggedPath(request.url) : routeOptions.url
+    // Of all paths that are no route, one kind.
+    if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
+    else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
   })
   const {
     port: _port,
@@ -61,6 +82,11 @@ export async function createService(config: Config, logStream: LogStream): Promi
     ...options
   } = config
   await app.register(roomcast, options)
+  app.addHook('onRequest', ({ raw, headers, ws }, reply, done) => {
+    // RFC 9112 section 3.2; an upgrade is checked with the rest of its handshake.
+    if (headers.host !== undefined || raw.httpVersion === '1.0' || ws) done()
+    else answerBadRequest(reply.header('connection', 'close'), 'a Host is needed')
+  })
   return app
 }
 
@@ -68,12 +94,16 @@ export async function createService(config: Config, logStream: LogStream): Promi
 function answerError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply) {
   const status = error.statusCode ?? 500
   if (status >= 500) return reply.code(500).send({ error: 'internal', message: 'the server failed' })
-  return reply.code(status).send({ error: 'bad_request', message: 'the request cannot be served' })
+  return answerBadRequest(reply, 'the request cannot be served', status)
+}
+
+function answerBadRequest(reply: FastifyReply, message: string, status = 400): FastifyReply {
+  return reply.code(status).send({ error: 'bad_request', message })
 }
 
 /** Of a path that no route has: its first part if that is a word, as a path's is and a token is not. */
 export function loggedPath(url: string): string {
-  const [, first = '', more = ''] = /^(\/[a-z0-9._~-]*)([^?%;#]?)/.exec(url) ?? []
+  const [, first = '', more = ''] = /^(\/[a-z0-9._~-]*)([^?%;#]?)/.exec(originForm(url)) ?? []
   if (first.length > LOGGED_PATH_CHARS || /[^/]/.test(more)) return '/…'
   return more === '' ? first : `${first}/…`
 }

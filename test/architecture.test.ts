@@ -6,7 +6,16 @@ import ts from 'typescript'
 
 /** From the top down. The first prefix that fits a file names its layer. */
 const layers: [name: string, ...prefixes: string[]][] = [
-  ['server', 'src/server.ts', 'src/start.ts', 'src/service.ts', 'src/workers.ts', 'src/log-stream.ts'],
+  [
+    'server',
+    'src/server.ts',
+    'src/start.ts',
+    'src/service.ts',
+    'src/workers.ts',
+    'src/log-stream.ts',
+    'src/refusal-log.ts',
+    'src/unreadable-request.ts',
+  ],
   ['app', 'src/app.ts'],
   ['routes', 'routes/'],
   ['plugins', 'plugins/'],
@@ -22,7 +31,16 @@ const layers: [name: string, ...prefixes: string[]][] = [
   ['config', 'src/config.ts', 'src/setting-kinds.ts'],
   ['hub', 'src/hub/'],
   ['protocol', 'src/protocol/'],
-  ['leaves', 'src/version.ts', 'src/clock.ts', 'src/log.ts', 'src/bounded-map.ts', 'src/request-head.ts'],
+  [
+    'leaves',
+    'src/version.ts',
+    'src/clock.ts',
+    'src/log.ts',
+    'src/bounded-map.ts',
+    'src/request-head.ts',
+    'src/address.ts',
+    'src/logged-text.ts',
+  ],
 ]
 const order = [
   'server',

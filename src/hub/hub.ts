@@ -11,6 +11,7 @@ import type {
 } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
+import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import { isRoomName, type Outbound, type Position } from '../protocol/envelope.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
@@ -135,7 +136,7 @@ export class Hub implements ClientContext, BridgeHost {
     this.counters.connects++
     client.reply(welcomeText(client, this.#welcome))
     this.#heartbeat.watch(client)
-    this.#log.debug({ client: client.id, user: client.user }, 'client connected')
+    this.#log.debug({ client: client.id, user: loggedText(client.user) }, 'client connected')
     return client
   }
 
@@ -257,7 +258,7 @@ export class Hub implements ClientContext, BridgeHost {
     this.#dispatch.membership.leaveAll(client)
     if (cause === 'tooSlow') this.counters.slowDisconnects++
     if (cause === 'silent') this.counters.silentDisconnects++
-    this.#log.debug({ client: client.id, user: client.user, cause }, 'client closing')
+    this.#log.debug({ client: client.id, user: loggedText(client.user), cause }, 'client closing')
   }
 
   onClosed(client: Client): void {

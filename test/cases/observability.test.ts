@@ -184,3 +184,83 @@ t.test('B55 /health answers at once, 500 times in parallel and while all broadca
   for (const { socket } of clients) socket.destroy()
   await clientsAre(server, 0)
 })
+
+t.test('requests that Node cannot read are answered and logged as others, without their bytes', async (t) => {
+  const server = await serverFor(t, { LOG_LEVEL: 'trace', HANDSHAKE_TIMEOUT_MS: '500' })
+  const token = tokenFor('a')
+  const good = upgradeRequest(`/ws?token=${token}`)
+  const requests: [name: string, bytes: string | Buffer, status: number][] = [
+    ['a token of 20 KB', upgradeRequest(`/ws?token=${token}${'a'.repeat(20_000)}`), 431],
+    [
+      'much in the head',
+      upgradeRequest(`/ws?token=${token}`, { lines: [`Cookie: ${'a'.repeat(17_000)}`] }),
+      431,
+    ],
+    ['a PROXY line', `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n${good}`, 400],
+    ['a TLS hello', Buffer.from('16030100c8010000c40303', 'hex'), 400],
+    ['an HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+    ['a NUL in a header', upgradeRequest(`/ws?token=${token}`, { lines: ['X: a\0b'] }), 400],
+    ['no Host', `GET /health?token=${token} HTTP/1.1\r\n\r\n`, 400],
+    [
+      'a target that is no path',
+      `GET /w%zz?token=${token} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+      400,
+    ],
+    ['a request that stalls', good.slice(0, -2), 408],
+  ]
+  for (const [name, bytes, status] of requests) {
+    const seen = server.logs.length
+    const { response } = await exchange(server, bytes, 4_000)
+    t.equal(response.status, status, name)
+    t.match(JSON.parse(response.body), { error: 'bad_request', message: String }, name)
+    t.match(response.headers, { connection: 'close' })
+    await server.log('it is logged', () => server.logs.length > seen)
+    t.match(server.logs.slice(seen), [{ msg: 'request refused', status, ip: '127.0.0.1', level: 30 }], name)
+  }
+  const odd = 'GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: nothing\r\n\r\n'
+  t.equal((await exchange(server, odd)).response.status, 200, 'an expectation that nobody knows')
+  t.notOk(server.output.includes(token), 'no token at any level')
+  t.notMatch(server.output, /rawPacket/)
+  t.equal(server.stderr, '')
+})
+
+t.test(
+  'a flood of refusals is a few lines with its number, and what peers say is cut and cleaned',
+  async (t) => {
+    const server = await serverFor(t, { LOG_LEVEL: 'debug', TRUST_PROXY: 'loopback' })
+    const refused = upgradeRequest('/ws', { lines: ['X-Forwarded-For: 192.0.2.7:4711'] })
+    const times = 300
+    await inBatches(times, async () => {
+      t.equal((await exchange(server, refused)).response.status, 401)
+    })
+    for (const address of ['x'.repeat(9_000), '\u009b31m\u202e', '[2001:db8::7]:4711']) {
+      const bytes = Buffer.from(upgradeRequest('/nothing', { lines: [`X-Forwarded-For: ${address}`] }))
+      await exchange(server, bytes)
+    }
+    const user = `\u202e\u009b${'u'.repeat(250)}`
+    const client = await connect(server, user)
+    await client.join('a')
+    client.socket.destroy()
+    await server.log('it is gone', ({ msg }) => msg === 'client closing')
+    await server.stop()
+
+    const lines = server.logs.filter(({ level }) => Number(level) >= 30)
+    const of = (status: number) => lines.filter((line) => line.status === status)
+    const singly = of(401).filter(({ msg }) => msg === 'request refused')
+    t.ok(singly.length <= 5, `${singly.length} lines`)
+    t.match(singly[0], { method: 'GET', path: '/ws', ip: '192.0.2.7' }, 'a port is no part of an address')
+    const sums = of(401).filter(({ msg }) => msg === 'more requests refused')
+    t.match(sums[0], { path: '/ws', inMs: 10_000 })
+    t.equal(
+      singly.length + sums.reduce((sum, { count }) => sum + Number(count), 0),
+      times,
+      'none is uncounted',
+    )
+    t.strictSame(
+      of(404).map(({ ip }) => String(ip).length),
+      [129, 8, '2001:db8::7'.length],
+    )
+    t.match(server.logs.find(({ msg }) => msg === 'client connected')?.user, /^\ufffd\ufffdu{126}…$/)
+    t.notMatch(server.output, /[\u0080-\u009f\u202a-\u202e\u2066-\u2069]|x{200}/)
+  },
+)
