@@ -10,6 +10,8 @@ export interface Flight extends OutgoingMessage {
   readonly resolve: (published: Published) => void
   /** Whether it is not expected to come back, so that this node's members get it when Redis has answered. */
   isOneWay: boolean
+  /** Whether this node knows of an earlier try, which its members have had or will get from Redis. */
+  readonly isRepeat: boolean
   /** The joins so far when this node's members got it ahead of its place; undefined while they have not. */
   earlyJoins: number | undefined
   /** Whether it is being read back from the history. */
@@ -56,8 +58,7 @@ export class Flights {
 
   begin(
     publication: Publication,
-    mark: string | undefined,
-    isOneWay: boolean,
+    { mark, isRepeat, isOneWay }: Pick<Flight, 'mark' | 'isRepeat' | 'isOneWay'>,
     resolve: (published: Published) => void,
   ): Flight {
     const sequence = this.#nextSequence()
@@ -68,6 +69,7 @@ export class Flights {
       head,
       publication,
       mark,
+      isRepeat,
       isOneWay,
       isSettling: false,
       earlyJoins: undefined,

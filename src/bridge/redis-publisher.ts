@@ -103,7 +103,8 @@ export class RedisPublisher {
     }
     return new Promise((resolve) => {
       const isOneWay = this.#isDeaf || !this.#options.comesBack(room)
-      const flight = this.#flights.begin(publication, mark, isOneWay, resolve)
+      const isRepeat = known !== undefined
+      const flight = this.#flights.begin(publication, { mark, isRepeat, isOneWay }, resolve)
       // Members who have it from a first try that went no further than this node do not get it again.
       if (known?.isEverywhere === false) this.#host?.remember(room, head, known.joins)
       this.#outgoing.add(flight)
@@ -301,9 +302,10 @@ export class RedisPublisher {
 
   /** Says that it went no further than this node; a repeat of its key is known for one. */
   #giveUp(flight: Flight): void {
-    if (flight.mark !== undefined && !flight.hasAnswer)
-      this.#options.marks.isHere(flight.mark, flight.earlyJoins ?? this.#host?.joins ?? 0)
-    this.#flights.answer(flight, { scope: 'node' })
+    const { mark, isRepeat, hasAnswer, earlyJoins } = flight
+    if (mark !== undefined && !isRepeat && !hasAnswer)
+      this.#options.marks.isHere(mark, earlyJoins ?? this.#host?.joins ?? 0)
+    this.#flights.answer(flight, { scope: 'node', ...(isRepeat && { duplicate: true }) })
   }
 
   /** Delivers what this node's members have not got of the room up to this sequence, in order. */
@@ -318,6 +320,8 @@ export class RedisPublisher {
     if (flight.isDelivered) return
     flight.earlyJoins = this.#host?.joins
     this.#flights.delivered(flight)
+    // Nothing new to the members here, unless Redis has said otherwise.
+    if (flight.isRepeat && !flight.hasAnswer) return
     this.#host?.deliverEarly(flight.publication, flight.position)
   }
 }

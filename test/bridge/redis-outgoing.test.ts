@@ -26,7 +26,11 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
       const flights = new Flights(counter(), () => {})
       const begun = all.map(({ room, size }) => {
         const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
-        const flight = flights.begin(publication, undefined, false, () => {})
+        const flight = flights.begin(
+          publication,
+          { mark: undefined, isRepeat: false, isOneWay: false },
+          () => {},
+        )
         outgoing.add(flight)
         return flight
       })
@@ -57,7 +61,7 @@ t.test('a run of one room goes together', async (t) => {
   const flights = new Flights(counter(), () => {})
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
     const publication = { room, head: '{', exclude: undefined, once: undefined }
-    outgoing.add(flights.begin(publication, undefined, false, () => {}))
+    outgoing.add(flights.begin(publication, { mark: undefined, isRepeat: false, isOneWay: false }, () => {}))
   }
   t.strictSame(
     outgoing.take(() => true).map(({ room, flights }) => [room, flights.length]),
