@@ -36,6 +36,8 @@ export class RedisClient {
       connectionName: name,
       lazyConnect: true,
       enableOfflineQueue: false,
+      // It would ask INFO and wait while Redis loads its data, without a word of why.
+      enableReadyCheck: false,
       autoResubscribe: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: null,

@@ -78,6 +78,8 @@ export class ClusterTopology implements RedisTopology {
     const masters = mastersOf(owners)
     if (masters.length === 0) {
       this.fault = fault ?? new Error('no master has slots')
+      // All may have got other addresses, as in a new set of containers: those of REDIS_URL are asked again.
+      this.#known = []
       return
     }
     // Masters first: they hear of changes first.

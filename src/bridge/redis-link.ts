@@ -46,6 +46,7 @@ export class RedisLink {
   #onFault: ((error: Error) => void) | undefined
   #wake: (() => void) | undefined
   #running: Promise<void> | undefined
+  readonly #waiting = new Set<() => void>()
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -62,6 +63,20 @@ export class RedisLink {
   /** The connection in use; undefined while the link is down. */
   get client(): RedisClient | undefined {
     return this.isUp ? this.#client : undefined
+  }
+
+  /** Resolves when the link is up, or after `ms`. */
+  whenUp(ms: number): Promise<void> {
+    if (this.isUp) return Promise.resolve()
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(end)
+        resolve()
+      }
+      const timer = setTimeout(end, ms).unref()
+      this.#waiting.add(end)
+    })
   }
 
   start(): void {
@@ -132,6 +147,7 @@ export class RedisLink {
   #becomeUp(): void {
     this.#status = { state: 'up' }
     if (this.#mayLog()) this.#options.log.info(this.#fields({}), 'redis is up')
+    for (const end of this.#waiting) end()
   }
 
   #becomeDown(error: Error): void {

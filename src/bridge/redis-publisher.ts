@@ -146,6 +146,15 @@ export class RedisPublisher {
     for (const flight of this.#flights.unanswered()) this.#giveUp(flight)
   }
 
+  /**
+   * Another master has these rooms now, and what is published from now on does not wait for what is on its way here:
+   * this node's members get that first.
+   */
+  letGo(isElsewhere: (room: string | undefined) => boolean): void {
+    for (const flight of this.#flights.undelivered())
+      if (isElsewhere(flight.publication.room)) this.#deliverEarly(flight)
+  }
+
   /** Redis has answered something. */
   answered(): void {
     this.#answeredAtMs = this.#now

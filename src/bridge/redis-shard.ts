@@ -27,6 +27,8 @@ import { RedisSubscriptions } from './redis-subscriptions.ts'
 const HEARTBEAT_TTL_MS = 15_000
 /** This node's own announcement must come back within this time, or its subscriber is deaf. */
 const DEAF_MS = 3000
+/** A subscriber that is connected waits so long for the publisher, which reads the history. */
+const PUBLISHER_FIRST_MS = 1000
 /** A master that was replaced is still listened to for this long: other nodes may find out later. */
 const RETIRE_MS = 3000
 /** What the scripts and the links use, to be named when it is refused. */
@@ -100,6 +102,7 @@ export class RedisShard {
   #place: ShardPlace
   #echoAtMs = 0
   #isLeaving = false
+  #isRetired = false
 
   constructor(options: RedisShardOptions, place: ShardPlace) {
     this.#options = options
@@ -139,6 +142,9 @@ export class RedisShard {
       fields,
       create: () => new RedisClient(server, { name: 'roomcast-subscriber', isSharded }),
       prepare: async (client, progress) => {
+        // What is heard first may follow on something that was missed and is to be read.
+        await this.#publisherLink.whenUp(PUBLISHER_FIRST_MS)
+        progress()
         client.onMessage((channel, payload) => options.onMessage(channel.toString(), payload))
         await this.subscriptions.resume(client, progress)
         this.#echoAtMs = options.clock.steadyMs()
@@ -227,6 +233,7 @@ export class RedisShard {
 
   /** Another master has what was its own. It takes no more publishes, and is listened to for a while yet. */
   async retire(): Promise<void> {
+    this.#isRetired = true
     this.subscriptions.release(this.#place.beatChannel, this.#options.clock.steadyMs())
     await new Promise((resolve) => setTimeout(resolve, RETIRE_MS).unref())
     await this.close()
@@ -243,12 +250,7 @@ export class RedisShard {
     const names = [keys.messages(room), keys.position(room), keys.beginnings(beginningsTag(channel))]
     const ttlMs = historyTtlMs + POSITION_EXTRA_TTL_MS
     const args = [since?.epoch ?? '', since?.offset ?? 0, limit, newEpoch(), ttlMs, BEGINNINGS_TTL_MS]
-    const run = () => client.runForBuffers(replayScript, names, args)
-    const reply = await run().catch(async (error: Error) => {
-      if (!hasLostScripts(error)) throw error
-      await client.load(scripts)
-      return run()
-    })
+    const reply = await withScripts(client, () => client.runForBuffers(replayScript, names, args))
     const [epoch, offset, isComplete, ...messages] = reply as [Buffer, number, number, ...Buffer[]]
     this.publisher.answered()
     return {
@@ -262,7 +264,7 @@ export class RedisShard {
     try {
       const isOfCluster = /cluster_enabled:1/.test(String(await client.call('INFO', 'cluster')))
       if (isOfCluster && !this.#options.isSharded)
-        throw new Error('it is of a Cluster and REDIS_URL does not say so')
+        throw new Error('it is of a Cluster and the URL does not say so')
       await client.load(scripts)
       await this.#tell(client)
     } catch (error) {
@@ -276,12 +278,14 @@ export class RedisShard {
     const { beatChannel, tag } = this.#place
     const sentAtMs = clock.steadyMs()
     const args = [beatChannel, this.#options.announcement(), HEARTBEAT_TTL_MS, client.publishCommand]
-    const redisMs = Number(await client.run(heartbeatScript, [keys.heartbeat(tag)], args))
+    const beat = () => client.run(heartbeatScript, [keys.heartbeat(tag)], args)
+    const redisMs = Number(await withScripts(client, beat))
     this.#redisClock.note(sentAtMs, clock.steadyMs(), redisMs)
     this.publisher.answered()
   }
 
   async #probe(client: RedisClient): Promise<void> {
+    if (this.#isRetired) return
     try {
       await this.#tell(client)
     } catch (error) {
@@ -296,7 +300,7 @@ export class RedisShard {
   async #listen(client: RedisClient): Promise<void> {
     await client.ping()
     this.#endGaps()
-    if (!this.#publisherLink.isUp || this.publisher.isStalled) return
+    if (!this.#publisherLink.isUp || this.publisher.isStalled || this.#isRetired) return
     if (this.#options.clock.steadyMs() - this.#echoAtMs <= DEAF_MS) return
     // The two may have come to different servers, behind one address: both begin anew.
     this.#publisherLink.restart('is not heard')
@@ -317,6 +321,17 @@ export class RedisShard {
     const channels = [...this.#gaps]
     this.#gaps.clear()
     for (const channel of channels) this.#options.onGapEnd(channel)
+  }
+}
+
+/** Runs a script, and again if the server has lost it meanwhile: nothing was carried out then. */
+async function withScripts<T>(client: RedisClient, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!hasLostScripts(error as Error)) throw error
+    await client.load(scripts)
+    return run()
   }
 }
 

@@ -86,6 +86,7 @@ export class RedisShards {
       for (const { first, last } of slots) owners.fill(shard, first, last + 1)
     }
     this.#owners = owners
+    for (const shard of this.#shards.values()) this.#letGo(shard)
     for (const [name, shard] of this.#shards) if (!present.has(name)) this.#retire(name, shard)
     this.#moveChannels()
     return true
@@ -114,6 +115,11 @@ export class RedisShards {
       return { slots: texts.join(), ...nodes }
     const tag = tagOfSlot(slots[0]?.first ?? 0)
     return { slots: texts.join(), tag, beatChannel: keys.echoChannel(node(), tag) }
+  }
+
+  #letGo(shard: RedisShard): void {
+    const { keys } = this.#options
+    shard.publisher.letGo((room) => this.of(keys.channel(room)) !== shard)
   }
 
   #retire(name: string, shard: RedisShard): void {

@@ -31,10 +31,15 @@ export interface SubscriptionsHost {
 /** The channels that this node wants of one server, and those that it has confirmed. One connection at a time serves them. */
 export class RedisSubscriptions {
   readonly #wanted = new Map<string, Wanted>()
+  /** Those of them that are neither confirmed nor asked for. */
+  readonly #idle = new Set<string>()
   /** Channels whose last member has left, with the time; the first to leave first. */
   readonly #released = new Map<string, number>()
   readonly #host: SubscriptionsHost
   #client: RedisClient | undefined
+  /** Counts what the server has given up by itself; of a slot that moves, each channel. */
+  #givenUp = 0
+  #isLooking = false
 
   constructor(host: SubscriptionsHost) {
     this.#host = host
@@ -52,6 +57,7 @@ export class RedisSubscriptions {
     this.#released.delete(channel)
     if (this.#wanted.has(channel)) return
     this.#wanted.set(channel, { state: 'idle', waiting: [], hasGap: false })
+    this.#idle.add(channel)
     if (this.#client !== undefined) void this.#subscribe(this.#client, [channel])
   }
 
@@ -81,6 +87,7 @@ export class RedisSubscriptions {
         if (part.length === UNSUBSCRIBES_A_TURN || nowMs - leftAtMs < LINGER_MS) break
         this.#released.delete(channel)
         this.#wanted.delete(channel)
+        this.#idle.delete(channel)
         this.#host.onGone(channel)
         part.push(channel)
       }
@@ -94,7 +101,7 @@ export class RedisSubscriptions {
   /** Subscribes everything on a new connection; `progress` is called as it goes on. Rejects when Redis refuses one. */
   async resume(client: RedisClient, progress: () => void): Promise<void> {
     this.#client = client
-    client.onGivenUp(() => this.#lookForLost(client))
+    client.onGivenUp(() => this.#noteGivenUp(client))
     const asked: Promise<Error | undefined>[] = []
     const channels = [...this.#wanted.keys()]
     for (let at = 0; at < channels.length && this.#client === client; at += SUBSCRIBES_A_TURN) {
@@ -118,14 +125,14 @@ export class RedisSubscriptions {
   /** The connection is gone, and every confirmation with it. */
   suspend(): void {
     this.#client = undefined
-    for (const wanted of this.#wanted.values()) lapse(wanted)
+    for (const [channel, wanted] of this.#wanted) this.#lapse(channel, wanted)
   }
 
   /** Subscribes what is wanted and was refused or given up. */
   retry(): void {
     const client = this.#client
     if (client === undefined) return
-    const idle = [...this.#wanted].filter(([, { state }]) => state === 'idle').map(([channel]) => channel)
+    const idle = [...this.#idle]
     for (let at = 0; at < idle.length; at += SUBSCRIBES_A_TURN)
       void this.#subscribe(client, idle.slice(at, at + SUBSCRIBES_A_TURN))
   }
@@ -137,10 +144,12 @@ export class RedisSubscriptions {
     const leftAtMs = this.#released.get(channel)
     this.#wanted.delete(channel)
     this.#released.delete(channel)
-    lapse(wanted)
+    this.#lapse(channel, wanted)
+    this.#idle.delete(channel)
     const there = to.#wanted.get(channel)
     if (there === undefined) {
       to.#wanted.set(channel, wanted)
+      to.#idle.add(channel)
       if (leftAtMs !== undefined) to.#released.set(channel, leftAtMs)
     } else if (there.state === 'active') {
       for (const onActive of wanted.waiting) onActive()
@@ -159,8 +168,11 @@ export class RedisSubscriptions {
   async #ask(client: RedisClient, channels: string[]): Promise<Error | undefined> {
     for (const channel of channels) {
       const wanted = this.#wanted.get(channel)
-      if (wanted !== undefined) wanted.state = 'asked'
+      if (wanted === undefined) continue
+      wanted.state = 'asked'
+      this.#idle.delete(channel)
     }
+    const givenUp = this.#givenUp
     const faults = await client.subscribe(channels)
     if (this.#client !== client) return undefined
     let refusal: Error | undefined
@@ -169,11 +181,13 @@ export class RedisSubscriptions {
       const fault = faults[index]
       const wanted = this.#wanted.get(channel)
       if (fault !== undefined) {
-        if (wanted?.state === 'asked') lapse(wanted)
+        if (wanted?.state === 'asked') this.#lapse(channel, wanted)
         if (isElsewhere(fault)) isElsewhereNow = true
         else refusal ??= fault
       } else if (wanted?.state === 'asked') this.#confirm(channel, wanted)
     }
+    // A slot may move while others of the call are still being confirmed.
+    if (givenUp !== this.#givenUp) this.#lookForLost(client)
     if (isElsewhereNow) this.#host.onElsewhere()
     return refusal
   }
@@ -187,22 +201,34 @@ export class RedisSubscriptions {
     if (hasGap) this.#host.onGapEnd(channel)
   }
 
-  /** The driver says that the server gave something up, and keeps count of what is left. */
+  /** It comes once for each of a slot's channels, so the look at all of them waits for the turn's end. */
+  #noteGivenUp(client: RedisClient): void {
+    this.#givenUp++
+    if (this.#isLooking) return
+    this.#isLooking = true
+    setImmediate(() => {
+      this.#isLooking = false
+      this.#lookForLost(client)
+    })
+  }
+
+  /** The driver keeps count of what the server has confirmed and not given up. */
   #lookForLost(client: RedisClient): void {
     if (this.#client !== client) return
     const subscribed = client.subscribed()
     let hasLost = false
     for (const [channel, wanted] of this.#wanted) {
       if (wanted.state !== 'active' || subscribed.has(channel)) continue
-      lapse(wanted)
+      this.#lapse(channel, wanted)
       hasLost = true
     }
     if (hasLost) this.#host.onElsewhere()
   }
-}
 
-/** A channel that was confirmed, or asked for, no longer is: messages may pass it by. */
-function lapse(wanted: Wanted): void {
-  wanted.state = 'idle'
-  wanted.hasGap = true
+  /** A channel that was confirmed, or asked for, no longer is: messages may pass it by. */
+  #lapse(channel: string, wanted: Wanted): void {
+    wanted.state = 'idle'
+    wanted.hasGap = true
+    this.#idle.add(channel)
+  }
 }
