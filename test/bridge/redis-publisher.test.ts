@@ -238,3 +238,25 @@ t.test('a loop that is held up before the send is no silence of Redis', async (t
   tick()
   t.ok(publisher.isStalled, 'and this is one')
 })
+
+t.test('rooms that another master has now do not wait for what is on its way here', async (t) => {
+  const { publisher, calls, early, publish, endTurn, ticks } = setUp(t)
+  const acks = Promise.all([publish('a'), publish('stays', { room: 'other' }), publish('b')])
+  endTurn()
+  publisher.letGo((room) => room === 'r')
+  t.strictSame(early, [
+    ['a', undefined],
+    ['b', undefined],
+  ])
+  calls[0]?.resolve(['epoch', 7])
+  calls[1]?.resolve(['epoch', 1])
+  calls[2]?.reject(new Error('MOVED 1 127.0.0.1:1'))
+  t.strictSame(
+    await acks,
+    [{ scope: 'cluster', offset: 7 }, { scope: 'cluster', offset: 1 }, { scope: 'node' }],
+    'their acks say what has become of them',
+  )
+  t.equal(early.length, 2, 'and nobody gets them again')
+  publisher.comeBack(2)
+  t.equal(ticks.size, 0)
+})

@@ -92,6 +92,7 @@ t.test('what the server gives up is subscribed again, and read when that is conf
   await resumed
   given.held = new Set(['b'])
   given.up()
+  await turnEnd()
   t.notOk(subscriptions.isActive('a'))
   t.ok(subscriptions.isActive('b'))
   t.strictSame(told, ['elsewhere'])
@@ -120,4 +121,44 @@ t.test('a channel moves with all who wait for it, and with what it missed', asyn
   t.ok(to.subscriptions.isActive('a'))
   t.strictSame([...from.subscriptions.channels()], [])
   t.strictSame(to.told, ['gap a'])
+})
+
+t.test('what is given up while others are being confirmed is subscribed again too', async (t) => {
+  const { client, calls, given } = noted()
+  const { subscriptions, told } = subscriptionsOf(t)
+  for (const channel of ['a', 'b']) subscriptions.want(channel)
+  const resumed = subscriptions.resume(client, () => {})
+  // The server has confirmed a and given it up, and only then confirms b.
+  given.held = new Set(['b'])
+  given.up()
+  await turnEnd()
+  calls[0]?.done()
+  await resumed
+  t.notOk(subscriptions.isActive('a'))
+  t.strictSame(told, ['elsewhere'])
+  subscriptions.retry()
+  t.strictSame(calls[1]?.channels, ['a'])
+})
+
+t.test('of a slot that moves with many channels, all are looked at once', async (t) => {
+  const { client, calls, given } = noted()
+  const { subscriptions, told } = subscriptionsOf(t)
+  for (const channel of channels) subscriptions.want(channel)
+  const resumed = subscriptions.resume(client, () => {})
+  while (calls.length < 3) await turnEnd()
+  for (const { done } of calls) done()
+  await resumed
+  let looks = 0
+  client.subscribed = () => {
+    looks++
+    return new Set()
+  }
+  for (const _ of channels) given.up()
+  await turnEnd()
+  t.equal(looks, 1)
+  t.strictSame(told, ['elsewhere'])
+  calls.length = 0
+  subscriptions.retry()
+  subscriptions.retry()
+  t.equal(calls.flatMap((call) => call.channels).length, channels.length, 'each is asked for once')
 })

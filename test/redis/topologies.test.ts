@@ -1,12 +1,14 @@
 // Redis under Sentinels and as a Cluster: what one Redis gives, and what is left when a server of it dies.
 import t, { type Test } from 'tap'
 import { makeCertificate } from '../support/certificate.ts'
-import { type Client, connect, type Envelope } from '../support/client.ts'
+import { connect, type Envelope } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { fenceAcross, joinFence, nodesAre, startNodes } from '../support/nodes.ts'
 import { startRedis, startRedisCluster, type TestRedis, tlsArgs } from '../support/redis.ts'
-import { roleOf, startCluster, startSentinelSet } from '../support/redis-topologies.ts'
+import { roleOf, startSentinelSet } from '../support/redis-topologies.ts'
+import { RoomPair } from '../support/room-pair.ts'
 import { type Server, startServer } from '../support/server.ts'
+import { startCluster } from '../support/test-cluster.ts'
 import { pollUntil } from '../support/until.ts'
 
 /** Full cross-node delivery is back so long after Redis is; here from the moment there is a master again. */
@@ -14,40 +16,6 @@ const BACK_MS = 5_000
 
 const contents = (envelopes: Envelope[]) =>
   envelopes.filter(({ type }) => type === 'message').map(({ content }) => content)
-
-/** A member of the room at each of two nodes. */
-class Pair {
-  readonly room: string
-  readonly clients: readonly [Client, Client]
-
-  static async join(nodes: readonly Server[], room: string): Promise<Pair> {
-    const [one, two] = nodes as [Server, Server]
-    const pair = new Pair(room, [await connect(one, `1 ${room}`), await connect(two, `2 ${room}`)])
-    for (const client of pair.clients) await client.join(room)
-    return pair
-  }
-
-  constructor(room: string, clients: readonly [Client, Client]) {
-    this.room = room
-    this.clients = clients
-  }
-
-  /** A message each way has just been acked for the cluster and has arrived. */
-  async crosses(): Promise<boolean> {
-    for (const [from, to] of [this.clients, [...this.clients].reverse()] as [Client, Client][]) {
-      const mark = `${this.room} ${performance.now()}`
-      const { scope } = await from.publish(this.room, mark)
-      if (scope !== 'cluster') return false
-      const arrived = await to.next(({ content }) => content === mark, 2_000).catch(() => undefined)
-      if (arrived === undefined) return false
-    }
-    return true
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.clients.map((client) => client.close()))
-  }
-}
 
 const round = (ms: number) => `${Math.round(ms)} ms`
 
@@ -66,7 +34,7 @@ t.test(
     for (const url of [`rediss://127.0.0.1:${port}`, cluster.url]) {
       const nodes = (await startNodes(t, 2, { REDIS_URL: url, ...certificate.trust })) as [Server, Server]
       for (const room of ['a', 'b', 'c']) {
-        const pair = await Pair.join(nodes, room)
+        const pair = await RoomPair.join(nodes, room)
         t.ok(await pair.crosses(), `messages cross in ${room}`)
         await pair.close()
       }
@@ -82,7 +50,7 @@ t.test('Sentinel: nodes follow the master', { buffered: true }, async (t) => {
   const set = await startSentinelSet(1_000)
   t.teardown(() => set.stop())
   const nodes = (await startNodes(t, 2, { REDIS_URL: set.url })) as [Server, Server]
-  const pair = await Pair.join(nodes, 'r')
+  const pair = await RoomPair.join(nodes, 'r')
   t.ok(await pair.crosses(), 'messages cross')
   const [a, b] = pair.clients
   const local = await connect(nodes[0], 'local')
@@ -245,29 +213,13 @@ t.test('Cluster: rooms spread over the slots, each whole in one', { buffered: tr
   }
 })
 
-/** Rooms by the master that has their slot, `count` of each. */
-async function roomsByMaster(masters: TestRedis[], count: number): Promise<string[][]> {
-  const [any] = masters as [TestRedis]
-  const byMaster: string[][] = masters.map(() => [])
-  const perMaster = Math.ceil(16_384 / masters.length)
-  for (let n = 0; byMaster.some((rooms) => rooms.length < count); n++) {
-    const room = `room-${n}`
-    const slot = Number(await any.command('CLUSTER', 'KEYSLOT', room))
-    const rooms = byMaster[Math.floor(slot / perMaster)]
-    if (rooms !== undefined && rooms.length < count) rooms.push(room)
-  }
-  return byMaster
-}
-
 /** A Cluster, two nodes, and three rooms of each master with a member at both nodes; all of it works. */
 async function startRooms(t: Test, replicas: number) {
   const set = await startCluster(replicas)
   t.teardown(() => set.stop())
   const nodes = (await startNodes(t, 2, { REDIS_URL: set.url })) as [Server, Server]
   const pairs = await Promise.all(
-    (await roomsByMaster(set.masters, 3)).map((rooms) =>
-      Promise.all(rooms.map((room) => Pair.join(nodes, room))),
-    ),
+    (await set.roomsByPart(3)).map((rooms) => Promise.all(rooms.map((room) => RoomPair.join(nodes, room)))),
   )
   for (const pair of pairs.flat()) t.ok(await pair.crosses(), `${pair.room} crosses`)
   return { set, nodes, pairs }
@@ -285,7 +237,7 @@ async function isSubscribedOnce(masters: TestRedis[], rooms: number): Promise<vo
 t.test('Cluster: a master with a replica dies, and its rooms heal', { buffered: true }, async (t) => {
   const { set, nodes, pairs } = await startRooms(t, 1)
   const [dead = [], ...others] = pairs
-  const [{ room, clients }] = dead as [Pair]
+  const [{ room, clients }] = dead as [RoomPair]
   const local = await connect(nodes[0], 'local')
   await local.join(room)
   const diedAtMs = performance.now()
@@ -332,7 +284,7 @@ t.test('Cluster: a master without a replica dies, and comes back', { buffered: t
     for (let n = 0; n < 4; n++) {
       for (const [index, { clients }] of all.entries()) {
         const startMs = performance.now()
-        t.equal((await clients[0].publish((all[index] as Pair).room, n)).type, 'ack')
+        t.equal((await clients[0].publish((all[index] as RoomPair).room, n)).type, 'ack')
         await locals[index]?.next(({ content }) => content === n)
         tookMs.push(Math.round(performance.now() - startMs))
       }
@@ -345,7 +297,7 @@ t.test('Cluster: a master without a replica dies, and comes back', { buffered: t
     const late = await startServer({ REDIS_URL: set.url, CONNECT_RATE_MAX: '0' })
     t.teardown(() => late.stop())
     const [one, two] = await Promise.all([connect(late, 'one'), connect(late, 'two')])
-    const [{ room }] = all as [Pair]
+    const [{ room }] = all as [RoomPair]
     for (const client of [one, two]) t.match(await client.join(room), { type: 'joined' })
     await one.publish(room, 'to its own')
     t.match(await two.next('message'), { content: 'to its own' })

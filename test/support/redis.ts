@@ -18,14 +18,16 @@ export class TestRedis {
   readonly url: string
   readonly #directory = mkdtempSync(join(tmpdir(), 'roomcast-redis-'))
   readonly #args: string[]
+  readonly #env: Record<string, string>
   /** How the test's own commands log in, where the server asks for that. */
   login: { username?: string; password?: string } = {}
   #process: ChildProcess | undefined
 
-  constructor(port: number, args: string[] = []) {
+  constructor(port: number, args: string[] = [], env: Record<string, string> = {}) {
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
     this.#args = args
+    this.#env = env
   }
 
   /** Resolves when the server answers. */
@@ -33,6 +35,7 @@ export class TestRedis {
     const fixed = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
     this.#process = spawn('redis-server', [...fixed, '--dir', this.#directory, ...this.#args, ...extraArgs], {
       stdio: 'ignore',
+      env: { ...process.env, ...this.#env },
     })
     running.add(this.#process)
     await pollUntil(`redis-server on ${this.port}`, () => this.#answers())
