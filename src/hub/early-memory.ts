@@ -6,6 +6,8 @@ import type { Clock } from '../clock.ts'
 const REMEMBERED_MS = 60_000
 /** Different messages at most, at about 200 bytes each; beyond that the oldest are forgotten. */
 const MAX_MESSAGES = 50_000
+/** Of messages that are the same in all, their time included. */
+const MAX_SAME = 16
 
 interface Delivered {
   /** Whoever arrived when there were no more has had it. */
@@ -48,7 +50,7 @@ export class EarlyMemory {
     this.#delivered ??= new BoundedMap(MAX_MESSAGES)
     const key = digestOf(head)
     const others = this.#delivered.get(key) ?? []
-    this.#delivered.set(key, [...others, { arrivals, atMs: this.#newestAtMs }])
+    this.#delivered.set(key, [...others.slice(1 - MAX_SAME), { arrivals, atMs: this.#newestAtMs }])
   }
 
   /** The message comes in its place: the newest number that has had it, or -1. It is forgotten with that. */

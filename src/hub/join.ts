@@ -2,6 +2,7 @@ import type { Position, Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 import { digestOf } from './early-memory.ts'
 import { headOf, type Live, withoutOffset } from './live.ts'
+import type { Room } from './room.ts'
 
 /** How a join went. */
 export interface JoinResult {
@@ -82,20 +83,20 @@ export class Join {
 
   /**
    * The history up to `told` has been sent, and `brought` was in it. Returns the held messages that come after it; from
-   * now on messages go to the client, late ones excepted. `cursor` is what the room's members have.
+   * now on messages go to the client, late ones excepted. The room's cursor is what its members have.
    */
-  complete(told: Position | undefined, cursor: Position | undefined, brought: readonly Live[]): Live[] {
+  complete(told: Position | undefined, { cursor, isBlind }: Room, brought: readonly Live[]): Live[] {
     const held = this.#held ?? []
     this.#held = undefined
     this.#brought = brought
     // Most joins have nothing to guard against.
-    if (told !== undefined && (held.length > 0 || !isReached(told, cursor)))
+    if (told !== undefined && (held.length > 0 || isBlind || !isReached(told, cursor)))
       this.#through = new Map(this.#through).set(told.epoch, told.offset)
     const due = held
       .filter((live) => live.excluded !== this.client && !this.#isReplayed(live) && !this.#isBrought(live))
       // The room's epoch is what the client is told of: in `joined`, or else with the first of these.
       .map((live) => (live.position?.epoch === cursor?.epoch ? live : withoutOffset(live)))
-    if (cursor !== undefined && this.through(cursor.epoch) <= cursor.offset) {
+    if (cursor !== undefined && !isBlind && this.through(cursor.epoch) <= cursor.offset) {
       this.#through?.delete(cursor.epoch)
       if (this.#through?.size === 0) this.#through = undefined
     }

@@ -129,8 +129,7 @@ export class Membership {
     const missed = recovered ? replay.messages.map((text, index) => missedSince(since, index, text)) : []
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const { frame } of missed) client.recover(frame)
-    for (const live of join.complete(position, room.cursor, missed))
-      deliverer.sendToMember(room, client, live)
+    for (const live of join.complete(position, room, missed)) deliverer.sendToMember(room, client, live)
     if (!join.isOver) room.beginJoin(join)
     sequencer.open(room)
     join.settle()

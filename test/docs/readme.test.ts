@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openBrowser, servePage } from '../support/browser.ts'
-import { connect } from '../support/client.ts'
+import { connect, type Envelope } from '../support/client.ts'
 import { startProgram } from '../support/program.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { readmeBlock } from '../support/readme.ts'
@@ -99,6 +99,62 @@ t.test('the example in Python prints messages, and comes back after a restart of
   await python.prints('bob: after')
   t.equal(python.code, undefined, 'it goes on')
   await late.close()
+})
+
+t.test('the lines for recovery are enough, also when the history begins anew', async (t) => {
+  const lines = readmeBlock('js', 'const seen').split('\n')
+  const begin = lines.findIndex((line) => line.startsWith('// for each envelope'))
+  const source = [
+    ...lines.slice(0, begin),
+    'return ({ type, room, recovered, epoch, offset }) => {',
+    ...lines.slice(begin),
+    '}',
+  ]
+  const recover = new Function('socket', 'send', source.join('\n')) as (
+    socket: { onopen: () => void },
+    send: (envelope: object) => void,
+  ) => (envelope: Envelope) => void
+  const server = await startServer({
+    HISTORY_TOTAL_BYTES: '1048576',
+    HISTORY_MAX_BYTES: '2097152',
+    MESSAGE_RATE: '0',
+  })
+  t.teardown(() => server.stop())
+  const ada = await connect(server, 'ada')
+  await ada.join('general')
+  let bob = await connect(server, 'bob')
+  const socket = { onopen: () => {} }
+  const handle = recover(socket, (envelope) => bob.send(envelope))
+  const open = async () => {
+    bob.onEnvelope = handle
+    socket.onopen()
+    return bob.next('joined')
+  }
+  await open()
+  await ada.publish('general', 1)
+  await bob.next('message')
+  await bob.close()
+  await ada.publish('general', 2)
+  bob = await connect(server, 'bob')
+  t.match(await open(), { recovered: true, missed: 1 })
+  t.match(await bob.next('message'), { content: 2 })
+  // Rooms in which nobody speaks make way for a large one.
+  await ada.join('large')
+  for (let n = 0; n < 5; n++) await ada.publish('large', 'x'.repeat(250_000))
+  await ada.publish('general', 3)
+  await bob.next('reset')
+  const { epoch } = await bob.next('joined')
+  t.ok(
+    bob.received.some(({ type, recovered }) => type === 'joined' && recovered === false),
+    'load anew',
+  )
+  await ada.publish('general', 4)
+  await bob.next(({ content }) => content === 4)
+  await bob.close()
+  await ada.publish('general', 5)
+  bob = await connect(server, 'bob')
+  t.match(await open(), { recovered: true, missed: 1, epoch }, 'and it goes on from there')
+  await Promise.all([ada.close(), bob.close()])
 })
 
 t.test('the signing snippet makes a token that the server takes, for the user that it names', async (t) => {

@@ -2,8 +2,10 @@
 import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
+import type { Replay } from '../../src/bridge/bridge.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import { messageHead } from '../../src/protocol/codec.ts'
 import { turnEnd } from '../support/fake-socket.ts'
 import { Reader } from '../support/reader.ts'
 import { UnrulyBridge } from '../support/unruly-bridge.ts'
@@ -251,3 +253,189 @@ for (const [
     t.pass('in every schedule')
   })
 }
+
+/** A world in which two readers have joined, plain or not, and messages of other nodes. */
+async function twoReaders() {
+  const world = new World(1000, false)
+  await world.run([
+    ['join', 0],
+    ['join', 1],
+    ['answer', 2],
+  ])
+  const { bridge, hub, readers } = world
+  const [one, other] = readers as [Reader, Reader]
+  return { world, bridge, hub, one, other }
+}
+
+t.test('what a read does not bring in time is not waited for', async (t) => {
+  const { world, one } = await twoReaders()
+  await world.run([
+    ['publish', 1],
+    ['bring', 1],
+    ['deaf'],
+    ['publish', 2],
+    ['hear'],
+    ['publish', 1],
+    ['bring', 1],
+  ])
+  t.match(one.log, /0@1$/, 'it waits for what is before it')
+  mock.timers.tick(HOLD_MS - 1)
+  await world.run([
+    ['publish', 1],
+    ['bring', 1],
+  ])
+  t.match(one.log, /0@1$/)
+  mock.timers.tick(1)
+  await world.settle()
+  t.match(one.log, /0@1 3@4 4@5$/, 'members see the jump')
+  t.equal(world.hub.counters.missed, 2)
+  await world.run([['answer', 1]])
+  t.match(one.log, /3@4 4@5$/, 'what comes after that is not given out of order')
+  await world.hub.close()
+})
+
+t.test('no more waits in a room than one join may hold', async (t) => {
+  const { world, bridge, one } = await twoReaders()
+  await world.run([['publish', 1], ['bring', 1], ['deaf'], ['publish', 1], ['hear']])
+  const count = Math.ceil(limits.outboxMaxBytes / 100)
+  for (let n = 0; n < count; n++) bridge.publishElsewhere()
+  bridge.bring(count)
+  await world.settle()
+  t.match(one.log, new RegExp(`${count + 1}@${count + 2}$`), 'then it goes on, with the jump')
+  t.same(world.faults, [])
+  await world.hub.close()
+})
+
+t.test('a history that does not have what it should have is asked once for each message', async (t) => {
+  const { world, bridge, one } = await twoReaders()
+  const replay = bridge.replay.bind(bridge)
+  let reads = 0
+  bridge.replay = (room, request) => {
+    reads++
+    const read = replay(room, { ...request, since: undefined }) as Promise<Replay>
+    return read.then(() => ({ position: request.since, isComplete: true, messages: [] }))
+  }
+  await world.run([['deaf'], ['publish', 1], ['hear'], ['publish', 3], ['bring', 3], ['answer', 1]])
+  t.match(one.log, /1@2 2@3 3@4$/)
+  t.equal(reads, 1)
+  await world.hub.close()
+})
+
+t.test(
+  'members of a room that was opened in an outage are told a position, and lose nothing by it',
+  async (t) => {
+    const world = new World(1000, false)
+    const [one, other] = world.readers as [Reader, Reader]
+    await world.run([['away'], ['join', 0], ['back'], ['publish', 2]])
+    t.match(one.log, 'joined(undefined:undefined)')
+    // Its messages are under way when somebody reads the position.
+    await world.run([
+      ['join', 1],
+      ['answer', 1],
+    ])
+    t.match(other.log, /joined\(e0:2\)$/)
+    t.match(one.log, /reset\(e0:2\) join\(\)$/)
+    await world.run([
+      ['bring', 2],
+      ['publish', 1],
+      ['bring', 1],
+      ['answer', 1],
+    ])
+    t.match(one.log, /0 1 2@3 joined\(e0:3\)$/, 'they come without the offsets that it was told already')
+    t.match(other.log, /joined\(e0:2\) 2@3$/)
+    t.same(world.faults, [])
+    await world.hub.close()
+  },
+)
+
+t.test('who joins learns of a new epoch, and the others get all of it', async (t) => {
+  const { world, one, other } = await twoReaders()
+  await world.run([['publish', 2], ['bring', 2], ['flush'], ['deaf'], ['publish', 2], ['hear']])
+  await world.run([
+    ['join', 3],
+    ['answer', 1],
+  ])
+  t.match(world.readers[3]?.log, 'joined(e1:2)')
+  await world.run([['answer', 3]])
+  t.match(other.log, /0@1 1@2 reset\(e1:0\) 2@1 3@2$/)
+  t.match(one.log, /0@1 1@2 reset\(e1:0\) join\(e0:2\)/)
+  t.same(world.faults, [])
+  await world.hub.close()
+})
+
+t.test('a quiet room is caught up, and members who were told nothing are told', async (t) => {
+  const { world, bridge, hub, one } = await twoReaders()
+  await world.run([
+    ['publish', 1],
+    ['bring', 1],
+    ['away'],
+    ['join', 2],
+    ['back'],
+    ['deaf'],
+    ['publish', 2],
+    ['hear'],
+  ])
+  const late = world.readers[2] as Reader
+  const caughtUp = hub.catchUp(bridge.room)
+  await world.run([['answer', 1]])
+  t.equal(await caughtUp, true)
+  t.match(one.log, /0@1 1@2 2@3$/)
+  t.match(late.log, /reset\(e0:1\) join\(\) 1@2 2@3$/)
+  t.equal(await hub.catchUp('nobody is here'), true)
+  bridge.isAway = true
+  const failed = hub.catchUp(bridge.room)
+  await world.run([['fail'], ['fail']])
+  t.equal(await failed, false)
+  await hub.close()
+})
+
+t.test(
+  'few rooms are caught up at once, and a message that shows a gap does not wait for them',
+  async (t) => {
+    const { world, bridge, hub, one } = await twoReaders()
+    const done: boolean[] = []
+    for (let n = 0; n < 200; n++) void hub.catchUp(bridge.room).then((isWhole) => done.push(isWhole))
+    t.equal(bridge.reads, 64)
+    await world.run([['deaf'], ['publish', 1], ['hear'], ['publish', 1], ['bring', 1], ['overtake']])
+    t.match(one.log, /0@1 1@2$/)
+    while (done.length < 200) await world.run([['answer', 10]])
+    t.ok(done.every(Boolean))
+    t.same(world.faults, [])
+    await hub.close()
+  },
+)
+
+t.test(
+  'what goes to everybody, and what no history keeps, comes again only to who has not had it',
+  async (t) => {
+    const { world, bridge, hub, one, other } = await twoReaders()
+    for (const room of [undefined, bridge.room]) {
+      const head = (n: number) => messageHead(room, `${n}`, { client: 'x', user: 'u' }, n)
+      const deliver = (n: number, isEarly: boolean) =>
+        hub.deliver(room, [{ text: `${head(n)}}`, exclude: undefined, position: undefined, isEarly }])
+      bridge.sent.length = 0
+      for (let n = 0; n < 3; n++)
+        bridge.sent.push({ n, position: undefined, exclude: undefined, isLost: false })
+      const before = [one, other].map(({ log }) => log.length)
+      const got = () => [one, other].map(({ log }, index) => log.slice(before[index]).trim())
+      deliver(0, true)
+      await world.settle()
+      await world.run([
+        ['drop', 1],
+        ['join', 1],
+        ['answer', 1],
+      ])
+      const { joins } = hub
+      other.forget()
+      deliver(0, false)
+      // A repeat by key has another head than the early one.
+      hub.remember(room, head(1), joins)
+      deliver(1, false)
+      deliver(2, false)
+      await world.settle()
+      t.match(got()[0], /^0 2$/)
+      t.match(got()[1], /^0 dropped .* 0 2$/)
+    }
+    await hub.close()
+  },
+)

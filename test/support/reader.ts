@@ -119,6 +119,11 @@ export class Reader {
     this.#pump = pump
   }
 
+  /** What it had before counts no more. */
+  forget(): void {
+    this.#seen = new Set()
+  }
+
   /** Reads what was written. */
   take(): void {
     const envelopes = decodeFrames(this.#socket) as unknown as Incoming[]

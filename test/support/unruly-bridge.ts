@@ -58,6 +58,11 @@ export class UnrulyBridge implements Bridge {
     return { epoch: this.epoch, offset: this.#offset }
   }
 
+  /** Reads that wait for their answers. */
+  get reads(): number {
+    return this.#reads.length
+  }
+
   get isQuiet(): boolean {
     return this.#wire.length === 0 && this.#reads.length === 0
   }
