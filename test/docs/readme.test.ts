@@ -112,7 +112,7 @@ t.test('the lines for recovery are enough, also when the history begins anew', a
   ]
   const recover = new Function('socket', 'send', source.join('\n')) as (
     socket: { onopen: () => void },
-    send: (envelope: object) => void,
+    send: (envelope: Envelope) => void,
   ) => (envelope: Envelope) => void
   const server = await startServer({
     HISTORY_TOTAL_BYTES: '1048576',
