@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../src/config.ts'
 import { hasBody, offersUpgradeTo } from '../src/request-head.ts'
 import { upgradeHasCome } from './connection-guard.ts'
+import { isTaken, OtherListeners } from './other-listeners.ts'
 import { destroy, type UpgradeListener, UpgradeQueue } from './upgrade-queue.ts'
 
 /** An upgrade that has got no answer by then is cut, at the next sweep. */
@@ -28,9 +29,10 @@ export function checkUpgradesAreFree(app: FastifyInstance): void {
 
 /**
  * Has upgrades carried out a few at a time, and cuts what gets stuck between Node and the handshake: a hook that never
- * answers, a target that cannot be decoded, a server that is closing. Each would keep its descriptor for ever.
+ * answers, a target that cannot be decoded, a server that is closing. Each would keep its descriptor for ever. Returns
+ * who else listens, and may have taken an upgrade: two answers on one socket would be garbage.
  */
-export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void {
+export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): OtherListeners {
   const server = app.server as Server & Declining
   guarded.add(server)
   // @fastify/websocket has just added it.
@@ -39,6 +41,7 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void 
   const pending = new Map<IncomingMessage, { socket: Duplex; startedAt: number }>()
   const onFailed = (error: Error) => app.log.error({ err: error }, 'an upgrade failed')
   const queue = new UpgradeQueue((request, socket, head) => {
+    if (others.areThere && (isTaken(socket) || responseOn(socket) !== undefined)) return
     pending.set(request, { socket, startedAt: performance.now() })
     if (!isDecodable(request.url ?? '/')) request.url = UNROUTABLE
     upgrade(request, socket, head)
@@ -50,23 +53,23 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void 
   }, onFailed)
   const plain = new PlainRequests(app, onFailed)
   server.off('upgrade', upgrade)
-  if (server.listenerCount('upgrade') > 0)
-    app.log.warn('upgrades of this server have another listener, but roomcast answers them all')
   // Node 22.21, 24.9 and later then serve the request themselves.
   if (server.shouldUpgradeCallback !== undefined) server.shouldUpgradeCallback = isWebSocket
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  // Ahead of the others: a response on the socket is then one to an earlier request.
+  server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     upgradeHasCome(socket)
     onceAnswered(socket, () => {
       if (isPlain(request)) plain.serve(request, socket)
       else queue.add(request, socket, head)
     })
   })
+  const others = new OtherListeners(app)
 
   const sweep = setInterval(() => {
     for (const [request, { socket, startedAt }] of pending) {
       if (performance.now() - startedAt < UPGRADE_TIMEOUT_MS) break
       pending.delete(request)
-      socket.destroy()
+      if (!others.areThere || !isTaken(socket)) socket.destroy()
     }
   }, UPGRADE_SWEEP_MS)
   // An app that does not listen may end; a socket keeps the process up by itself.
@@ -75,6 +78,7 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void 
     pending.delete(request)
   })
   app.addHook('preClose', async () => {
+    others.stop()
     // From here on Fastify answers nothing that is closed properly.
     server.removeAllListeners('upgrade')
     server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => refuseAsClosing(socket))
@@ -85,6 +89,7 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): void 
     clearInterval(sweep)
     for (const { socket } of pending.values()) socket.destroy()
   })
+  return others
 }
 
 /** What later Node versions than our types' have: whether a request's offer to upgrade is taken up. */

@@ -9,6 +9,7 @@ import type { Config } from '../src/config.ts'
 import type { Client, FrameFault } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
+import type { OtherListeners } from './other-listeners.ts'
 import { guardUpgrades } from './upgrade-guard.ts'
 
 /** The one subprotocol that is spoken. */
@@ -136,8 +137,8 @@ export const websocketPlugin = fp(
     if (http2 && !(typeof https === 'object' && https.allowHTTP1))
       app.log.warn('this server speaks HTTP/2 only: clients need HTTP/1.1 (https.allowHTTP1) to connect')
     closeOthers(app)
-    guardUpgrades(app, config.shutdownGraceMs)
-    refuseUpgradesOfPlainRoutes(app)
+    const others = guardUpgrades(app, config.shutdownGraceMs)
+    refuseUpgradesOfPlainRoutes(app, others)
     hideRawPackets(app)
   },
   { name: 'roomcast-websocket' },
@@ -160,12 +161,25 @@ function closeOthers(app: FastifyInstance): void {
   })
 }
 
-/** @fastify/websocket would answer 101 and then close. */
-function refuseUpgradesOfPlainRoutes(app: FastifyInstance): void {
+/**
+ * @fastify/websocket would answer 101 and then close. An upgrade that nobody has a route for may be another listener's,
+ * who perhaps still asks somebody: it gets no answer from us.
+ */
+function refuseUpgradesOfPlainRoutes(app: FastifyInstance, others: OtherListeners): void {
+  const leaveToOthers = ({ raw }: FastifyRequest, reply: FastifyReply) => {
+    reply.hijack()
+    reply.raw.detachSocket(raw.socket)
+  }
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.ws && request.is404 && others.areThere) leaveToOthers(request, reply)
+    else done()
+  })
   app.addHook('onRoute', (route) => {
     if (route.websocket === true || route.wsHandler !== undefined) return
-    const refuse = async (request: FastifyRequest, _reply: FastifyReply) => {
-      if (request.ws) throw new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 })
+    const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
+      if (!request.ws) return
+      if (!others.areThere) throw new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 })
+      leaveToOthers(request, reply)
     }
     route.onRequest = route.onRequest === undefined ? [refuse] : [refuse, ...[route.onRequest].flat()]
   })

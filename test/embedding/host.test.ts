@@ -1,8 +1,10 @@
 // Apps that embed roomcast in a server of another kind, or with a logger of their own.
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type ClientHttp2Session, connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2'
 import { type AddressInfo, createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
@@ -165,5 +167,30 @@ t.test('a token is not in the log, whatever the logger of the app', async (t) =>
     }
     t.notOk(log.includes('SECRET123') || log.includes(good), `${name}: no token`)
     t.match(log, '/mine', 'the other requests are logged as ever')
+  }
+})
+
+t.test('on a Unix socket clients are one address, unless the app trusts what its proxy says', async (t) => {
+  for (const [trustProxy, statuses] of [
+    [undefined, '101 101 101 429 429'],
+    ['loopback', '101 101 101 429 429'],
+    [true, '101 101 101 101 101'],
+    [() => true, '101 101 101 101 101'],
+  ] as const) {
+    const app = Fastify(trustProxy === undefined ? {} : { trustProxy })
+    t.teardown(() => app.close())
+    await app.register(roomcast, { jwtSecret: SECRET, connectRateMax: 3 })
+    // A socket's path has 107 bytes at most.
+    const folder = mkdtempSync(join(tmpdir(), 'roomcast-'))
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    const path = join(folder, 'socket')
+    await app.listen({ path })
+    const got: string[] = []
+    for (let i = 1; i <= 5; i++) {
+      const lines = [`X-Forwarded-For: 192.0.2.${i}:4711`]
+      const bytes = upgradeRequest(`/ws?token=${tokenFor('a')}`, { lines })
+      got.push((await heard(createConnection(path), bytes, '\r\n\r\n')).slice('HTTP/1.1 '.length, 12))
+    }
+    t.equal(got.join(' '), statuses, String(trustProxy))
   }
 })
