@@ -7,7 +7,7 @@ import { version } from '../src/version.ts'
  * `/health/live` says that the process runs, `/health/ready` whether it should get new clients.
  */
 export async function healthRoutes(app: FastifyInstance): Promise<void> {
-  const { hub } = app
+  const { hub, roomcastDescriptors: descriptors } = app
   // A host's limit for its own routes must not turn a health check red.
   const options = { config: { rateLimit: false as const } }
 
@@ -22,6 +22,10 @@ export async function healthRoutes(app: FastifyInstance): Promise<void> {
       version,
       bridge: hub.bridgeStatus,
       cluster: hub.cluster,
+      // Absent as long as there were always enough.
+      ...(descriptors.refused > 0 && {
+        descriptors: { limit: descriptors.limit, refused: descriptors.refused },
+      }),
     }
   })
 

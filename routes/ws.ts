@@ -12,7 +12,7 @@ import { silenced } from './silent-log.ts'
 
 /** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
 export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
-  const { hub } = app
+  const { hub, roomcastDescriptors: descriptors } = app
   const options: ReadPumpOptions = {
     clock: hub.clock,
     log: app.log,
@@ -32,6 +32,12 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     }
   }
 
+  const checkDescriptors = ({ raw }: FastifyRequest) => {
+    if (!descriptors.isReserved(raw.socket)) return
+    descriptors.refuse()
+    throw new Refusal('full', 'descriptors run out', { headers: { 'retry-after': '5' } })
+  }
+
   app.route({
     method: 'GET',
     url: '/ws',
@@ -43,6 +49,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     preValidation: (request, _reply, done) => {
       checkHandshake(request)
       checkAdmission(request)
+      checkDescriptors(request)
       app.authenticate(request)
       done()
     },

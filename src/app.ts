@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin'
 import { authPlugin } from '../plugins/auth.ts'
 import { bridgePlugin } from '../plugins/bridge.ts'
+import { descriptorsPlugin } from '../plugins/descriptors.ts'
 import { hubPlugin } from '../plugins/hub.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
@@ -43,6 +44,7 @@ export const roomcast = fp(
     checkUpgradesAreFree(app)
     if (/[:*]/.test(app.prefix + prefix))
       throw new ConfigError('prefix: no parameters, clients have one path')
+    await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
+import cluster from 'node:cluster'
 import { setFlagsFromString } from 'node:v8'
+import { CANNOT_START, cannotStart, checkDescriptors, reasonOf } from './cannot-start.ts'
 import type { Service } from './start.ts'
 
 // V8 starts with 1 MiB for young objects and would copy them seven times on the way to its 16: everything that a client
@@ -19,9 +21,26 @@ function stop(cause: string): void {
   void service.stop(cause)
 }
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
-// A worker whose supervisor is gone would never be told to stop.
-process.on('disconnect', () => stop('disconnect'))
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const)
+  process.on(signal, () => stop(signal))
+const { worker } = cluster
+if (worker !== undefined) {
+  // A worker whose first process is gone would never be told to stop. Any other's channel is no affair of ours.
+  process.prependListener('disconnect', () => {
+    // Else node:cluster's own listener ends the process at once.
+    worker.exitedAfterDisconnect = true
+    stop('disconnect')
+  })
+}
 
-const { start } = await import('./start.ts')
-service = await start()
+try {
+  checkDescriptors()
+  const { start } = await import('./start.ts')
+  service = await start(stop)
+} catch (error) {
+  const reason = reasonOf(error)
+  if (reason === undefined) throw error
+  if (worker === undefined) cannotStart(reason)
+  // The first process says it, once for all of them.
+  worker.send({ cannotStart: reason }, undefined, () => process.exit(CANNOT_START))
+}

@@ -9,6 +9,7 @@ import Fastify, {
 import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
+import { guardDescriptors } from './descriptor-guard.ts'
 import type { LogStream } from './log-stream.ts'
 import { loggedAddress } from './logged-text.ts'
 import { RefusalLog } from './refusal-log.ts'
@@ -87,6 +88,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     if (headers.host !== undefined || raw.httpVersion === '1.0' || ws) done()
     else answerBadRequest(reply.header('connection', 'close'), 'a Host is needed')
   })
+  guardDescriptors(app)
   return app
 }
 

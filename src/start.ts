@@ -4,11 +4,11 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { verificationKeys } from './auth/keys.ts'
 import { signToken } from './auth/sign-token.ts'
-import { type Config, ConfigError, configFromEnv, variableName } from './config.ts'
+import { type Config, configFromEnv, variableName } from './config.ts'
 import { drain } from './hub/drain.ts'
 import { closeLogStream, type LogStream, openLogStream } from './log-stream.ts'
 import { createService, withKeyMaterial } from './service.ts'
-import { startWorkers } from './workers.ts'
+import { onceForgotten, startWorkers } from './workers.ts'
 
 /** How long the token lasts that a server without key material prints. */
 const FIRST_TOKEN_SECONDS = 12 * 60 * 60
@@ -21,38 +21,28 @@ export interface Service {
   stop(signal: string): Promise<void>
 }
 
-/** Starts the standalone server from the environment. A setting that cannot be honoured ends the process, code 1. */
-export async function start(): Promise<Service> {
-  try {
-    const { config, isTemporary } = withKeyMaterial(configFromEnv())
-    verificationKeys(config, variableName)
-    const logStream = openLogStream()
-    if (config.workers > 1 && cluster.isPrimary) {
-      const log = pino({ level: config.logLevel }, logStream)
-      log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
-      if (isTemporary) greet(config, config.port)
-      return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
-    }
-    const app = await createService(config, logStream)
-    await listen(app, config)
-    const { port } = app.server.address() as AddressInfo
-    app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
-    if (isTemporary) greet(config, port)
-    return { stop: (signal) => stop(app, config, signal, logStream) }
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
-    if (error instanceof ConfigError || isOfAddress(code)) {
-      const where = error instanceof ConfigError ? '' : 'HOST, PORT: '
-      process.stderr.write(`roomcast cannot start: ${where}${(error as Error).message}\n`)
-      process.exit(1)
-    }
-    throw error
+/**
+ * Starts the standalone server from the environment. Rejects when a setting cannot be honoured, or when the system
+ * refuses. `stop` is called for what must end the process otherwise than by a signal.
+ */
+export async function start(stop: (cause: string) => void): Promise<Service> {
+  const { config, isTemporary } = withKeyMaterial(configFromEnv())
+  verificationKeys(config, variableName)
+  const logStream = openLogStream()
+  if (config.workers > 1 && cluster.isPrimary) {
+    const log = pino({ level: config.logLevel }, logStream)
+    log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
+    if (isTemporary) greet(config, config.port)
+    return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
   }
-}
-
-/** HOST or PORT cannot be had; the error's message has their values. */
-function isOfAddress(code: string | undefined): boolean {
-  return ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code ?? '')
+  const app = await createService(config, logStream)
+  await listen(app, config)
+  const { port } = app.server.address() as AddressInfo
+  app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
+  if (cluster.isWorker) onceForgotten(stop, app.log)
+  else app.roomcastDescriptors.compareWith(config.maxClients)
+  if (isTemporary) greet(config, port)
+  return { stop: (signal) => end(app, config, signal, logStream) }
 }
 
 /** Fastify would log a line of its own, without fields; what the boot itself has to say is logged. */
@@ -67,7 +57,7 @@ async function listen(app: FastifyInstance, { port, host }: Config): Promise<voi
   }
 }
 
-async function stop(
+async function end(
   app: FastifyInstance,
   config: Config,
   signal: string,

@@ -1,5 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
+import { CANNOT_START, cannotStart, reasonOf } from './cannot-start.ts'
 import type { Config } from './config.ts'
+import { Descriptors } from './descriptors.ts'
 import type { Log } from './log.ts'
 import type { Service } from './start.ts'
 
@@ -8,8 +10,6 @@ const REPLACE_MS = 250
 const REPLACE_MAX_MS = 10_000
 /** Beyond the grace: a worker that is frozen never ends by itself. */
 const KILL_AFTER_MS = 800
-/** The exit code of a worker whose settings cannot be honoured. */
-const CANNOT_START = 1
 /** A worker that has lived this long did not die at its start. */
 const SETTLED_MS = 10_000
 
@@ -26,6 +26,9 @@ export function startWorkers(
   let isStopping = false
   let earlyDeaths = 0
   let hasListened = false
+  const descriptors = new Descriptors(log)
+  descriptors.compareWith(config.maxClients)
+  descriptors.watch()
 
   const fork = () => {
     const startedAt = performance.now()
@@ -45,7 +48,14 @@ export function startWorkers(
       }, inMs)
     }
     worker.once('exit', replace)
+    worker.on('message', (message: { cannotStart?: string }) => {
+      if (message.cannotStart === undefined) return
+      if (!hasListened) cannotStart(message.cannotStart)
+      log.error({ worker: worker.process.pid, reason: message.cannotStart }, 'a worker cannot start')
+    })
     worker.on('error', (err) => {
+      const reason = reasonOf(err)
+      if (!hasListened && reason !== undefined) cannotStart(reason)
       log.error({ err }, 'a worker failed')
       // One that could not be made at all has no exit.
       if (worker.process.pid === undefined) replace(null, null)
@@ -64,7 +74,22 @@ export function startWorkers(
 }
 
 function living(): Worker[] {
-  return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+  return Object.values(cluster.workers ?? {}).filter(
+    (worker) => worker?.process.pid !== undefined,
+  ) as Worker[]
+}
+
+/**
+ * In a worker: calls `stop` once a connection could not be received, for want of a descriptor. node:cluster waits for
+ * an answer about that one and gives this worker no other, so one in its place must begin anew.
+ */
+export function onceForgotten(stop: (cause: string) => void, log: Log): void {
+  const onMessage = (message: { cmd?: string }, handle?: unknown) => {
+    if (message.cmd !== 'NODE_HANDLE' || handle) return
+    log.error({}, 'a connection could not be handed over: this worker is replaced')
+    stop('lost connection')
+  }
+  process.on('internalMessage' as 'message', onMessage as NodeJS.MessageListener)
 }
 
 /** A worker drains on SIGTERM and ends by itself within its grace; one that cannot is killed. */

@@ -15,6 +15,8 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/log-stream.ts',
     'src/refusal-log.ts',
     'src/unreadable-request.ts',
+    'src/descriptor-guard.ts',
+    'src/cannot-start.ts',
   ],
   ['app', 'src/app.ts'],
   ['routes', 'routes/'],
@@ -40,6 +42,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/request-head.ts',
     'src/address.ts',
     'src/logged-text.ts',
+    'src/descriptors.ts',
   ],
 ]
 const order = [

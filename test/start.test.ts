@@ -1,5 +1,6 @@
 // What ends a start, as an operator reads it.
 import { once } from 'node:events'
+import { cpSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { startProgram } from './support/program.ts'
@@ -31,4 +32,34 @@ t.test('settings that cannot be honoured, all at once and by their names', async
   )
   await cannotStart(t, { REDIS_URL: 'redis://:100%@127.0.0.1' }, /^roomcast cannot start: REDIS_URL: .*%25/)
   await cannotStart(t, { JWT_SECRET: 'two words' }, /^roomcast cannot start: JWT_SECRET: of several/)
+})
+
+t.test('too few descriptors', async (t) => {
+  // Below that Node itself cannot read the first file.
+  for (const limit of [20, 24, 36, 64, 100]) {
+    // tap has its children load files of its own.
+    const args = [
+      '-u',
+      'NODE_OPTIONS',
+      'prlimit',
+      `--nofile=${limit}`,
+      process.execPath,
+      'dist/src/server.js',
+    ]
+    const program = startProgram(t, 'env', args, { env: { JWT_SECRET: SECRET, PORT: '0' } })
+    t.equal(await program.exited(), 1)
+    t.match(program.stderr, /^roomcast cannot start: too few descriptors, .*\n$/, `${limit}`)
+  }
+})
+
+t.test('a file of its own that is not there', async (t) => {
+  const folder = t.testdir()
+  cpSync('dist', `${folder}/dist`, { recursive: true })
+  cpSync('package.json', `${folder}/package.json`)
+  const program = startProgram(t, process.execPath, [`${folder}/dist/src/server.js`], {
+    env: { JWT_SECRET: SECRET, PORT: '0' },
+  })
+  rmSync(`${folder}/dist/src/config.js`)
+  t.equal(await program.exited(), 1)
+  t.match(program.stderr, /^roomcast cannot start: Cannot find .*\n$/)
 })

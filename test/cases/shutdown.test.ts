@@ -204,7 +204,7 @@ t.test('B51 (4) a signal in the first moments', async (t) => {
 })
 
 t.test('B51 (6) no client at all: gone within 1 s', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const) {
     const server = await serverFor(t)
     // A keep-alive connection that is idle is no reason to stay.
     const idle = await RawSocket.open(server)

@@ -809,21 +809,6 @@ t.test('WORKERS: a worker that cannot drain does not hold the end up', async (t)
   for (const pid of pids) await pollUntil('no worker is left', () => !isRunning(pid), 2_000)
 })
 
-t.test('WORKERS: with its supervisor killed, no worker stays', async (t) => {
-  const env = { REDIS_URL: redis.url, REDIS_PREFIX: 'orphans:', WORKERS: '2', PORT: String(await freePort()) }
-  const server = await startServer(env)
-  await pollUntil('both listen', () => server.logs.filter(({ msg }) => msg === 'listening').length === 2)
-  const pids = server.logs.filter(({ msg }) => msg === 'listening').map(({ pid }) => Number(pid))
-  t.teardown(() => {
-    for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
-  })
-  const client = await connect(server, 'a')
-  server.signal('SIGKILL')
-  await client.socket.ended()
-  for (const pid of pids) await pollUntil('no worker is left', () => !isRunning(pid), 5_000)
-  client.socket.destroy()
-})
-
 t.test('WORKERS without REDIS_URL stop the start, and say why', async (t) => {
   const server = await startServer({ WORKERS: '2' }, { waitForReady: false })
   t.same(await server.exited(), { code: 1, signal: null })

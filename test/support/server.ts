@@ -68,7 +68,8 @@ export class Server {
   readonly #events = new Notifier()
 
   constructor(env: Env, { prefix = [], host }: StartOptions) {
-    const settings = { PORT: '0', HOST: '127.0.0.1', JWT_SECRET: SECRET, ...env }
+    // As many clients as descriptors allow on most machines: more would be warned of.
+    const settings = { PORT: '0', HOST: '127.0.0.1', JWT_SECRET: SECRET, MAX_CLIENTS: '10000', ...env }
     const set = Object.entries(settings).filter(([, value]) => value !== '')
     const [command, ...args] = [...endWithUs, ...prefix, process.execPath, ENTRY]
     this.host = host ?? settings.HOST
