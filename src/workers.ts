@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import cluster, { type Worker } from 'node:cluster'
 import { CANNOT_START, cannotStart, reasonOf } from './cannot-start.ts'
 import type { Config } from './config.ts'
@@ -33,6 +34,7 @@ export function startWorkers(
   const fork = () => {
     const startedAt = performance.now()
     const worker = cluster.fork(env)
+    cutWhatIsLost(worker.process)
     worker.once('listening', () => {
       hasListened = true
     })
@@ -79,12 +81,42 @@ function living(): Worker[] {
   ) as Worker[]
 }
 
+/** What node:cluster and its workers tell each other. Not documented: of words that do not come nothing depends here. */
+interface ClusterMessage {
+  cmd?: string
+  act?: string
+  ack?: number
+}
+
+/** A worker has no descriptor for what was sent to it. */
+const NOT_RECEIVED = 'NODE_HANDLE_NACK'
+
+/**
+ * Cuts a connection that was on its way to a worker which died, or could not receive it: node:cluster forgets those,
+ * and their peers would wait for ever.
+ */
+function cutWhatIsLost(child: ChildProcess): void {
+  let onItsWay: { close(): void } | undefined
+  const send = child.send.bind(child) as (...values: unknown[]) => boolean
+  child.send = (message: unknown, ...values: unknown[]) => {
+    // One at a time: the next is sent when the worker has answered.
+    if ((message as ClusterMessage).act === 'newconn') onItsWay = values[0] as typeof onItsWay
+    return send(message, ...values)
+  }
+  // Before node:cluster hears it, which sends the next.
+  child.prependListener('internalMessage', ({ cmd, ack }: ClusterMessage) => {
+    if (cmd === NOT_RECEIVED) onItsWay?.close()
+    if (cmd === NOT_RECEIVED || ack !== undefined) onItsWay = undefined
+  })
+  child.once('exit', () => onItsWay?.close())
+}
+
 /**
  * In a worker: calls `stop` once a connection could not be received, for want of a descriptor. node:cluster waits for
  * an answer about that one and gives this worker no other, so one in its place must begin anew.
  */
 export function onceForgotten(stop: (cause: string) => void, log: Log): void {
-  const onMessage = (message: { cmd?: string }, handle?: unknown) => {
+  const onMessage = (message: ClusterMessage, handle?: unknown) => {
     if (message.cmd !== 'NODE_HANDLE' || handle) return
     log.error({}, 'a connection could not be handed over: this worker is replaced')
     stop('lost connection')

@@ -7,6 +7,7 @@ import { type Client, connect } from './support/client.ts'
 import { flood } from './support/floods.ts'
 import { freePort } from './support/free-port.ts'
 import { startProgram } from './support/program.ts'
+import { RawSocket } from './support/raw-socket.ts'
 import { startRedis, type TestRedis } from './support/redis.ts'
 import { type Server, type StartOptions, startServer } from './support/server.ts'
 import { SECRET } from './support/token.ts'
@@ -93,6 +94,19 @@ t.test('workers that cannot receive a connection are replaced', async (t) => {
   await areDrained(t, [client])
   await pollUntil('two others listen', () => pidsOf(server).length === 4, 10_000)
   for (let n = 0; n < 10; n++) t.ok(await isLive(server))
+})
+
+t.test('a connection on its way to a worker that dies is cut', async (t) => {
+  const server = await twoWorkers(t, 'dead')
+  const [victim = 0] = pidsOf(server)
+  process.kill(victim, 'SIGSTOP')
+  const sockets = await Promise.all(Array.from({ length: 6 }, () => RawSocket.open(server)))
+  for (const socket of sockets) socket.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n')
+  const answered = () => sockets.filter(({ response }) => response !== undefined).length
+  await pollUntil('all but one are served meanwhile', () => answered() === 5)
+  process.kill(victim, 'SIGKILL')
+  await sockets.find(({ response }) => response === undefined)?.ended()
+  for (const socket of sockets) socket.destroy()
 })
 
 t.test('with the first process killed, its workers drain', async (t) => {
