@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { Hub } from './hub.ts'
 
@@ -11,6 +12,8 @@ export interface DrainTimes {
 /** Reconnects of a drained node are spread over time: about this many a second. */
 const RECONNECTS_A_SECOND = 1000
 const RECONNECT_SPREAD_MIN_MS = 500
+/** After this long the loop gets its turn before more clients are told. */
+const SLICE_MS = 8
 
 /**
  * Ends the hub's clients after what was accepted is delivered. From the first moment on the hub says that it is
@@ -24,7 +27,12 @@ export async function drain(hub: Hub, { drainMs, graceMs }: DrainTimes, log: Log
   const endsAt = startedAt + graceMs
   const spreadMs = Math.max(RECONNECT_SPREAD_MIN_MS, (leaving.length * 1000) / RECONNECTS_A_SECOND)
   log.info({ clients: leaving.length, graceMs }, 'draining')
+  let turnBeganAt = startedAt
   for (const [index, client] of leaving.entries()) {
+    if (clock.steadyMs() - turnBeganAt > SLICE_MS) {
+      await nextTurn()
+      turnBeganAt = clock.steadyMs()
+    }
     const dueAt = startedAt + (drainMs * index) / leaving.length
     while (dueAt > clock.steadyMs()) await pause(hub, dueAt)
     const reconnectInMs = Math.round(RECONNECT_SPREAD_MIN_MS + Math.random() * spreadMs)

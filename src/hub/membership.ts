@@ -2,6 +2,7 @@ import { type Bridge, noReplay, type Replay } from '../bridge/bridge.ts'
 import type { Outbound, Position, Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 import type { Deliverer } from './deliverer.ts'
+import { Departures } from './departures.ts'
 import type { EarlyMemory } from './early-memory.ts'
 import type { Filler } from './filler.ts'
 import { Join, type JoinResult } from './join.ts'
@@ -46,6 +47,7 @@ interface Joining {
 /** Who is in which room, and on the way into it; a room is subscribed while there is either. */
 export class Membership {
   readonly #options: MembershipOptions
+  readonly #departures = new Departures((client, room) => this.leave(client, room))
 
   constructor(options: MembershipOptions) {
     this.#options = options
@@ -90,7 +92,7 @@ export class Membership {
   }
 
   leaveAll(client: Client): void {
-    for (const room of client.rooms) this.leave(client, room)
+    this.#departures.add(client)
   }
 
   /** Subscribes the room, and then reads what was missed. */

@@ -145,7 +145,7 @@ t.test('requests and a Close in one segment leave no room behind, and nothing of
   const a = await connect(server, 'a')
   await a.join('r')
   for (let round = 0; round < 20; round++) {
-    const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor('b')}`)
+    const socket = await RawSocket.upgrade(server, `/ws?token=${tokenFor(`b${round}`)}`)
     socket.write(
       Buffer.concat([
         join,
