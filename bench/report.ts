@@ -27,7 +27,7 @@ export function reportPage(results: Results, name: string): string {
 function setting(results: Results, name: string): string {
   const { machine, date, commit, rounds, isQuick, leftOut, scenarios } = results
   const lines = [
-    `- results: [\`bench/results/${name}\`](../bench/results/${name}), of ${date.slice(0, 10)}, commit \`${commit}\``,
+    `- results: \`bench/results/${name}\` of the repository, of ${date.slice(0, 10)}, commit \`${commit}\``,
     `- rounds: ${rounds}${isQuick ? '. **A quick run or a trial: few clients, short, a first look only**' : ''}`,
     `- machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.kernel}`,
     `- load generator: ${machine.compiler}, \`-O2\``,

@@ -2,6 +2,7 @@ import fastifyRedis from '@fastify/redis'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Cluster, Redis } from 'ioredis'
+import { DISCONNECT_TIMEOUT_MS } from '../src/bridge/redis-client.ts'
 import { parseRedisUrl, type RedisTarget } from '../src/bridge/redis-url.ts'
 import type { Config } from '../src/config.ts'
 
@@ -56,6 +57,7 @@ function createClient(target: RedisTarget): Redis | Cluster {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   }
   const retry = (attempts: number) => Math.min(100 * attempts, 1000)
   if (target.kind !== 'cluster') {

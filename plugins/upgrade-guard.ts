@@ -77,16 +77,18 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): Other
   app.websocketServer.on('connection', (_socket: unknown, request: IncomingMessage) => {
     pending.delete(request)
   })
+  let cut: NodeJS.Timeout | undefined
   app.addHook('preClose', async () => {
     others.stop()
     // From here on Fastify answers nothing that is closed properly.
     server.removeAllListeners('upgrade')
     server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => refuseAsClosing(socket))
     for (const socket of queue.clear()) refuseAsClosing(socket)
-    setTimeout(() => plain.cut(), closeGraceMs).unref()
+    cut = setTimeout(() => plain.cut(), closeGraceMs).unref()
   })
   app.addHook('onClose', async () => {
     clearInterval(sweep)
+    clearTimeout(cut)
     for (const { socket } of pending.values()) socket.destroy()
   })
   return others

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { version } from '../src/version.ts'
+import { undocumented } from './undocumented.ts'
 
 /**
  * `/health` for people and load balancers: counts and the state of the bridge, 503 while draining. Without Redis the
@@ -9,7 +10,7 @@ import { version } from '../src/version.ts'
 export async function healthRoutes(app: FastifyInstance): Promise<void> {
   const { hub, roomcastDescriptors: descriptors } = app
   // A host's limit for its own routes must not turn a health check red.
-  const options = { config: { rateLimit: false as const } }
+  const options = { config: { rateLimit: false as const }, schema: undocumented }
 
   app.get('/health', options, async (_request, reply) => {
     reply.code(hub.isDraining ? 503 : 200).header('cache-control', 'no-store')

@@ -9,6 +9,7 @@ import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
 import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
 import { silenced } from './silent-log.ts'
+import { undocumented } from './undocumented.ts'
 
 /** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
 export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
@@ -42,6 +43,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     method: 'GET',
     url: '/ws',
     exposeHeadRoute: false,
+    schema: undocumented,
     // The request line holds the token: a host's own request log must not print it, whatever its logger.
     childLoggerFactory: () => silentLog,
     ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
@@ -84,6 +86,7 @@ function hideOtherMethods(app: FastifyInstance, silentLog: FastifyBaseLogger): v
   app.route({
     method: app.supportedMethods.filter((method) => method !== 'GET' && isFree(method)),
     url,
+    schema: undocumented,
     childLoggerFactory: () => silentLog,
     onRequest: async (_request, reply) => reply.callNotFound(),
     handler: async () => {},

@@ -4,7 +4,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  LogController,
+  type FastifyServerOptions,
 } from 'fastify'
 import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
@@ -27,7 +27,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     logger: { level: config.logLevel, stream: logStream },
     // A logger a request is a tenth of the cost of a connect, and nothing here logs by request.
     childLoggerFactory: (logger) => logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    ...withoutRequestLog(),
     ...(config.trustProxy.length > 0 && { trustProxy: config.trustProxy }),
     forceCloseConnections: true,
     // Fastify's own default overrules what http says.
@@ -90,6 +90,13 @@ export async function createService(config: Config, logStream: LogStream): Promi
   })
   guardDescriptors(app)
   return app
+}
+
+/** Fastify 5.0 has an option for it, which later versions warn of. */
+function withoutRequestLog(): FastifyServerOptions {
+  const Controller = Fastify.LogController as typeof Fastify.LogController | undefined
+  if (Controller === undefined) return { disableRequestLogging: true }
+  return { logController: new Controller({ disableRequestLogging: true }) }
 }
 
 /** With as few words as possible: what a peer has done wrong, or that we failed. */

@@ -4,6 +4,8 @@ import type { Address, Login } from './redis-url.ts'
 
 /** How a connection attempt, of TCP alone, is bounded. */
 const CONNECT_TIMEOUT_MS = 1500
+/** After its end a connection is destroyed. The driver waits so long even when it is closed already. */
+export const DISCONNECT_TIMEOUT_MS = 50
 
 /** One server, and how to log in there. */
 export interface RedisServer extends Address, Login {
@@ -42,6 +44,7 @@ export class RedisClient {
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: null,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       retryStrategy: null,
     })
     let lastError = new Error('connection closed')

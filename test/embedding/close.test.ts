@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 import roomcast from '../../src/app.ts'
+import { startProgram } from '../support/program.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { SECRET, tokenFor } from '../support/token.ts'
 
@@ -58,4 +59,46 @@ t.test('upgrades are refused from the first moment of the close, which the grace
   const tookMs = performance.now() - fromMs
   t.ok(tookMs < GRACE_MS + 500, `closed after ${Math.round(tookMs)} ms`)
   stubborn.destroy()
+})
+
+t.test('a closed app is forgotten at once: a test suite may open and close hundreds', async (t) => {
+  const code = `
+    import Fastify from 'fastify'
+    import roomcast from './dist/src/app.js'
+    const openAndClose = async () => {
+      const app = Fastify()
+      await app.register(roomcast, { jwtSecret: '${SECRET}' })
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      await app.close()
+    }
+    for (let n = 0; n < 10; n++) await openAndClose()
+    gc()
+    const before = process.memoryUsage().heapUsed
+    for (let n = 0; n < 50; n++) await openAndClose()
+    gc()
+    console.log((process.memoryUsage().heapUsed - before) / 50)
+  `
+  const args = ['--expose-gc', '--input-type=module', '--eval', code]
+  const program = startProgram(t, process.execPath, args)
+  t.equal(await program.exited(), 0, program.stderr)
+  t.ok(Number(program.stdout) < 50_000, `${program.stdout.trim()} bytes an app are kept`)
+})
+
+t.test('an app that never found its Redis lets the process end at once when it is closed', async (t) => {
+  const code = `
+    import Fastify from 'fastify'
+    import roomcast from './dist/src/app.js'
+    const app = Fastify()
+    const options = { jwtSecret: '${SECRET}', redisUrl: 'redis://127.0.0.1:1', bridgeTimeoutMs: 300 }
+    await app.register(roomcast, options)
+    await app.ready()
+    await app.close()
+    console.log('closed')
+  `
+  const program = startProgram(t, process.execPath, ['--input-type=module', '--eval', code])
+  await program.prints('closed')
+  const fromMs = performance.now()
+  t.equal(await program.exited(), 0, program.stderr)
+  const tookMs = performance.now() - fromMs
+  t.ok(tookMs < 1000, `ended ${Math.round(tookMs)} ms later`)
 })

@@ -1,8 +1,8 @@
 // The packed tarball in a blank app, as another project would install it.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { Client } from '../support/client.ts'
 import { startProgram } from '../support/program.ts'
@@ -15,30 +15,45 @@ interface Host {
   stop(): Promise<number | null>
 }
 
-const { version, dependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
-const app = mkdtempSync(join(tmpdir(), 'roomcast-app-'))
-t.teardown(() => rmSync(app, { recursive: true, force: true }))
-
-// --ignore-scripts: prepack would build anew while other tests run what is built.
-npm('.', 'pack', '--ignore-scripts', '--pack-destination', app)
-writeFileSync(join(app, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
-npm(
-  app,
-  ...['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'],
-  `./roomcast-${version}.tgz`,
-  ...['fastify', '@fastify/jwt', '@fastify/rate-limit'].map((name) => `${name}@${dependencies[name]}`),
-  `@types/node@${devDependencies['@types/node']}`,
+const { version, dependencies, devDependencies, peerDependencies } = JSON.parse(
+  readFileSync('package.json', 'utf8'),
 )
+const newest = JSON.parse(readFileSync('node_modules/fastify/package.json', 'utf8')).version
+const oldest = peerDependencies.fastify.replace('^', '')
+const SWAGGER = '@fastify/swagger@9.9.3'
+
+const tarball = mkdtempSync(join(tmpdir(), 'roomcast-tarball-'))
+t.teardown(() => rmSync(tarball, { recursive: true, force: true }))
+// --ignore-scripts: prepack would build anew while other tests run what is built.
+npm('.', 'pack', '--ignore-scripts', '--pack-destination', tarball)
+const app = installBeside(newest, SWAGGER, '@fastify/jwt', '@fastify/rate-limit')
+const oldApp = installBeside(oldest)
+
+/** A new app with the tarball, this Fastify, and other packages; those of ours in the versions that we have. */
+function installBeside(fastify: string, ...others: string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'roomcast-app-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  npm(
+    folder,
+    ...['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'],
+    join(tarball, `roomcast-${version}.tgz`),
+    `fastify@${fastify}`,
+    ...others.map((name) => (name in dependencies ? `${name}@${dependencies[name]}` : name)),
+    `@types/node@${devDependencies['@types/node']}`,
+  )
+  return folder
+}
 
 function npm(cwd: string, ...args: string[]): void {
   execFileSync('npm', args, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
 }
 
 /** Runs `code` as the app; it listens on a free port and says so in Fastify's own log. */
-async function startHost(t: Test, name: string, code: string): Promise<Host> {
-  writeFileSync(join(app, name), code)
+async function startHost(t: Test, name: string, code: string, folder = app): Promise<Host> {
+  writeFileSync(join(folder, name), code)
   const program = startProgram(t, process.execPath, [name], {
-    cwd: app,
+    cwd: folder,
     env: { PORT: '0', JWT_SECRET: SECRET },
   })
   const port = await program.until(
@@ -71,15 +86,73 @@ function post({ port }: Host, path: string, body: unknown): Promise<Response> {
   })
 }
 
-t.test('the app of the README publishes to a room from a route of its own', async (t) => {
-  const host = await startHost(t, 'readme.mjs', readmeBlock('js', 'app.register(roomcast'))
-  const client = await connect(host, '/realtime/ws', 'ada')
-  await client.join('news')
-  const response = await post(host, '/news', { title: 'It works' })
-  t.match([response.status, await response.json()], [200, { scope: 'cluster' }])
-  const message = await client.next('message')
-  t.match(message, { room: 'news', content: { title: 'It works' }, from: { user: 'server' }, at: Number })
-  await client.close()
+for (const [fastify, folder] of [
+  [newest, app],
+  [oldest, oldApp],
+]) {
+  t.test(
+    `beside Fastify ${fastify} the README's app publishes to a room by a route of its own`,
+    async (t) => {
+      const host = await startHost(t, 'readme.mjs', readmeBlock('js', 'app.register(roomcast'), folder)
+      const client = await connect(host, '/realtime/ws', 'ada')
+      await client.join('news')
+      const response = await post(host, '/news', { title: 'It works' })
+      t.match([response.status, await response.json()], [200, { scope: 'cluster' }])
+      const message = await client.next('message')
+      t.match(message, { room: 'news', content: { title: 'It works' }, from: { user: 'server' }, at: Number })
+      await client.close()
+    },
+  )
+
+  t.test(
+    `beside Fastify ${fastify} an app in TypeScript sees app.hub, and a client what is sent`,
+    async (t) => {
+      t.notOk(existsSync(join(folder, 'node_modules/roomcast/node_modules/fastify')), 'there is one Fastify')
+      const code = readmeBlock('js', 'app.register(roomcast').replace(
+        'process.env.JWT_SECRET',
+        'process.env.JWT_SECRET!',
+      )
+      const own = "app.get('/feed', { websocket: true }, (socket) => socket.send('hello'))\n"
+      writeFileSync(join(folder, 'app.ts'), code + own)
+      writeFileSync(join(folder, 'client.ts'), clientInTypeScript)
+      const options = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, types: ['node'] }
+      writeFileSync(
+        join(folder, 'tsconfig.json'),
+        JSON.stringify({ compilerOptions: options, files: ['app.ts', 'client.ts'] }),
+      )
+      const tsc = startProgram(t, process.execPath, [resolve('node_modules/typescript/bin/tsc')], {
+        cwd: folder,
+      })
+      t.equal(await tsc.exited(60_000), 0, tsc.stdout)
+    },
+  )
+
+  t.test(`beside Fastify ${fastify} the command roomcast starts the server`, async (t) => {
+    const command = join(folder, 'node_modules/.bin/roomcast')
+    const server = startProgram(t, command, [], { env: { PORT: '0', JWT_SECRET: SECRET } })
+    await server.prints('"msg":"listening"')
+    server.signal('SIGTERM')
+    t.equal(await server.exited(), 0)
+    t.equal(server.stderr, '', 'without any warning')
+  })
+}
+
+t.test('the standalone server needs no Fastify of its own beside the tarball', async (t) => {
+  // npm brings peers along, so the same holds for a global install and npx.
+  const folder = mkdtempSync(join(tmpdir(), 'roomcast-alone-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  npm(folder, 'init', '-y')
+  npm(
+    folder,
+    ...['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--omit=dev'],
+    join(tarball, `roomcast-${version}.tgz`),
+  )
+  const server = startProgram(t, join(folder, 'node_modules/.bin/roomcast'), [], {
+    env: { PORT: '0', JWT_SECRET: SECRET },
+  })
+  await server.prints('"msg":"listening"')
+  server.signal('SIGTERM')
+  t.equal(await server.exited(), 0)
 })
 
 t.test('the example app names the user, counts the listeners, and drains on SIGTERM', async (t) => {
@@ -95,6 +168,24 @@ t.test('the example app names the user, counts the listeners, and drains on SIGT
   client.socket.destroy()
   t.equal(await code, 0)
 })
+
+const clientInTypeScript = `
+import type { FromClient, ToClient } from 'roomcast'
+import { closeCodes, type Message } from 'roomcast/protocol'
+
+export const send = (socket: WebSocket, envelope: FromClient) => socket.send(JSON.stringify(envelope))
+export const publish = (socket: WebSocket) =>
+  send(socket, { type: 'message', room: 'news', content: { any: ['thing'] }, key: crypto.randomUUID() })
+// @ts-expect-error: there is no such type
+export const wrong: FromClient = { type: 'shout' }
+export function read(data: string): Message | number | string | undefined {
+  const envelope = JSON.parse(data) as ToClient
+  if (envelope.type === 'welcome') return envelope.expiresAt
+  if (envelope.type === 'history') return envelope.messages[0]
+  if (envelope.type === 'error' && envelope.code === 'rate_limited') return envelope.retryAfterMs
+  return envelope.type === 'message' ? envelope.from.user : closeCodes.tokenExpired.code
+}
+`
 
 const hostWithItsOwn = `
 import jwt from '@fastify/jwt'
@@ -140,22 +231,47 @@ t.test('a host keeps its own error handler, 404, rate limit and tokens', async (
   await client.close()
 })
 
-t.test('an app in TypeScript sees the types of the plugin and of app.hub', async (t) => {
-  const code = readmeBlock('js', 'app.register(roomcast').replace(
-    'process.env.JWT_SECRET',
-    'process.env.JWT_SECRET!',
-  )
-  const own = "app.get('/feed', { websocket: true }, (socket) => socket.send('hello'))\n"
-  writeFileSync(join(app, 'app.ts'), code + own)
-  const options = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, types: ['node'] }
-  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['app.ts'] }))
-  const tsc = startProgram(t, process.execPath, [resolve('node_modules/typescript/bin/tsc')], { cwd: app })
-  t.equal(await tsc.exited(60_000), 0, tsc.stdout)
+t.test('a CommonJS app gets the plugin from require', async (t) => {
+  const code = `
+    const roomcast = require('roomcast')
+    const app = require('fastify')()
+    app.register(roomcast, { jwtSecret: '${SECRET}' })
+    app.ready().then(() => console.log(typeof app.hub.publish)).then(() => app.close())
+  `
+  const host = startProgram(t, process.execPath, ['--input-type=commonjs', '--eval', code], { cwd: app })
+  t.equal(await host.exited(), 0, host.stderr)
+  t.equal(host.stdout, 'function\n')
 })
 
-t.test('the command roomcast starts the server', async (t) => {
-  const server = startProgram(t, join(app, 'node_modules/.bin/roomcast'), [], { env: { PORT: '0' } })
-  await server.prints('"msg":"listening"')
-  server.signal('SIGTERM')
-  t.equal(await server.exited(), 0)
+t.test("the host's OpenAPI document shows none of roomcast's routes", async (t) => {
+  const code = `
+    import swagger from '@fastify/swagger'
+    import Fastify from 'fastify'
+    import roomcast from 'roomcast'
+    const app = Fastify()
+    await app.register(swagger, { openapi: { openapi: '3.0.3', info: { title: 'mine', version: '1' } } })
+    await app.register(roomcast, { prefix: '/realtime', jwtSecret: '${SECRET}' })
+    app.get('/mine', async () => 'mine')
+    await app.ready()
+    console.log(JSON.stringify(app.swagger().paths))
+    await app.close()
+  `
+  const host = startProgram(t, process.execPath, ['--input-type=module', '--eval', code], { cwd: app })
+  t.equal(await host.exited(), 0, host.stderr)
+  t.strictSame(Object.keys(JSON.parse(host.stdout)), ['/mine'])
+})
+
+t.test('the links in the packed documents lead to packed files', async (t) => {
+  const root = join(app, 'node_modules/roomcast')
+  const pages = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => path.endsWith('.md') && !path.includes('node_modules'),
+  )
+  t.ok(pages.length > 6)
+  const broken = pages.flatMap((page) =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)\s#]+)/g)]
+      .map(([, link]) => link as string)
+      .filter((link) => !/^https?:/.test(link) && !existsSync(join(root, dirname(page), link)))
+      .map((link) => `${page}: ${link}`),
+  )
+  t.strictSame(broken, [])
 })
