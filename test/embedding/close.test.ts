@@ -72,11 +72,14 @@ t.test('a closed app is forgotten at once: a test suite may open and close hundr
       await app.close()
     }
     for (let n = 0; n < 10; n++) await openAndClose()
-    gc()
-    const before = process.memoryUsage().heapUsed
+    const used = () => { gc(); return process.memoryUsage().heapUsed }
+    const before = used()
     for (let n = 0; n < 50; n++) await openAndClose()
-    gc()
-    console.log((process.memoryUsage().heapUsed - before) / 50)
+    const kept = () => (used() - before) / 50
+    // Node itself takes some turns to forget a server.
+    const untilMs = performance.now() + 4000
+    while (kept() > 50_000 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 50))
+    console.log(kept())
   `
   const args = ['--expose-gc', '--input-type=module', '--eval', code]
   const program = startProgram(t, process.execPath, args)
