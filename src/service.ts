@@ -53,7 +53,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
   })
   guardConnections(app, config)
   const refusals = new RefusalLog(app.log)
-  app.addHook('onClose', async () => refusals.close())
+  logAnswers(app, refusals)
   // Node would refuse it with a bare 417; a server may as well pass over what it does not know.
   app.server.on('checkExpectation', app.routing)
   // No route takes a body, so none is waited for and kept.
@@ -63,13 +63,6 @@ export async function createService(config: Config, logStream: LogStream): Promi
     const error = request.ws ? 'bad_upgrade' : 'not_found'
     // Closed, so that the rest of a body that nobody wants is not waited for.
     reply.code(404).header('connection', 'close').send({ error, message: 'nothing here' })
-  })
-  app.addHook('onResponse', async (request, { statusCode: status }) => {
-    const { method, ip, is404, routeOptions } = request
-    const path = is404 ? loggedPath(request.url) : routeOptions.url
-    // Of all paths that are no route, one kind.
-    if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
-    else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
   })
   const {
     port: _port,
@@ -83,13 +76,28 @@ export async function createService(config: Config, logStream: LogStream): Promi
     ...options
   } = config
   await app.register(roomcast, options)
+  wantHost(app)
+  guardDescriptors(app)
+  return app
+}
+
+function logAnswers(app: FastifyInstance, refusals: RefusalLog): void {
+  app.addHook('onResponse', async (request, { statusCode: status }) => {
+    const { method, ip, is404, routeOptions } = request
+    const path = is404 ? loggedPath(request.url) : routeOptions.url
+    // Of all paths that are no route, one kind.
+    if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
+    else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
+  })
+  app.addHook('onClose', async () => refusals.close())
+}
+
+/** RFC 9112 section 3.2; an upgrade is checked with the rest of its handshake. */
+function wantHost(app: FastifyInstance): void {
   app.addHook('onRequest', ({ raw, headers, ws }, reply, done) => {
-    // RFC 9112 section 3.2; an upgrade is checked with the rest of its handshake.
     if (headers.host !== undefined || raw.httpVersion === '1.0' || ws) done()
     else answerBadRequest(reply.header('connection', 'close'), 'a Host is needed')
   })
-  guardDescriptors(app)
-  return app
 }
 
 /** Fastify 5.0 has an option for it, which later versions warn of. */

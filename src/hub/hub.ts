@@ -40,6 +40,8 @@ export interface HubOptions {
   clock?: Clock
 }
 
+const NOBODY_IS_LEFT = 'the hub is closing and its clients are gone: nobody is left to get it'
+
 /** A message to publish. `content` is valid JSON text, relayed as it stands. */
 export interface HubMessage {
   room: string | undefined
@@ -72,6 +74,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly #welcome: string
   #publishing = 0
   #isDraining = false
+  #isClosed = false
   #wake: (() => void) | undefined
 
   constructor({ bridge, limits, log, clock = systemClock }: HubOptions) {
@@ -165,8 +168,8 @@ export class Hub implements ClientContext, BridgeHost {
 
   /**
    * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
-   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`. Resolves when
-   * the bridge has taken it.
+   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`, Error when the
+   * clients are gone with the close. Resolves when the bridge has taken it.
    */
   async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
     if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
@@ -242,6 +245,7 @@ export class Hub implements ClientContext, BridgeHost {
   /** Stops the timers and the bridge; the hub is of no use afterwards. */
   async close(): Promise<void> {
     this.#isDraining = true
+    this.#isClosed = true
     this.#heartbeat.stop()
     this.destroyClients()
     await this.#bridge.close()
@@ -276,7 +280,7 @@ export class Hub implements ClientContext, BridgeHost {
     return published
   }
 
-  #publishValue(room: string | undefined, value: unknown, user: string): Published | Promise<Published> {
+  async #publishValue(room: string | undefined, value: unknown, user: string): Promise<Published> {
     if (!userName.safeParse(user).success) throw new TypeError('not a user: 1 to 256 characters')
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
@@ -284,6 +288,11 @@ export class Hub implements ClientContext, BridgeHost {
     if (Buffer.byteLength(content) > maxMessageBytes)
       throw new RangeError(`the content is larger than ${maxMessageBytes} bytes`)
     const from = { client: this.node, user }
-    return this.publishText({ room, content, from, exclude: undefined, key: undefined })
+    // A node that has let its clients go reaches those of others at most.
+    const isLeft = this.#isDraining && this.size === 0
+    if (this.#isClosed || (isLeft && this.cluster === undefined)) throw new Error(NOBODY_IS_LEFT)
+    const published = await this.publishText({ room, content, from, exclude: undefined, key: undefined })
+    if (isLeft && published.scope === 'node') throw new Error(NOBODY_IS_LEFT)
+    return published
   }
 }

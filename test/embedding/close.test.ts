@@ -28,6 +28,46 @@ t.test("sockets of the app's own WebSocket routes are closed with it", async (t)
   socket.destroy()
 })
 
+t.test(
+  'a closing app can speak in preClose hooks ahead of roomcast, and is told when nobody hears it',
+  async (t) => {
+    const app = Fastify()
+    const results: string[] = []
+    const says = (content: string) => async () => {
+      const result = app.hub.publish('r', content)
+      results.push(
+        await result.then(({ scope }) => `${content}: ${scope}`).catch((error) => `${content}: ${error}`),
+      )
+    }
+    app.addHook('preClose', says('preClose before'))
+    app.addHook('onClose', says('onClose before'))
+    await app.register(roomcast, { jwtSecret: [SECRET] })
+    app.addHook('preClose', says('preClose after'))
+    app.addHook('onClose', says('onClose after'))
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const { port } = app.server.address() as AddressInfo
+    const socket = await RawSocket.upgrade({ host: '127.0.0.1', port }, `/ws?token=${tokenFor('a')}`)
+    socket.sendText('{"type":"join","room":"r"}')
+    await socket.frame('joined', ({ payload }) => payload.includes('"joined"'))
+    const closing = app.close()
+    t.equal((await socket.close()).code, 1001)
+    socket.sendClose(1001)
+    await closing
+    const heard = socket.frames
+      .map(({ payload }) => String(payload))
+      .filter((text) => text.includes('"content"'))
+    t.match(heard, [/preClose before/])
+    t.equal(heard.length, 1)
+    t.match(results, [
+      'preClose before: cluster',
+      /^preClose after: Error: .*nobody is left/,
+      /^onClose after: Error: .*nobody is left/,
+      /^onClose before: Error: .*nobody is left/,
+    ])
+    socket.destroy()
+  },
+)
+
 t.test('an option that would have no effect is refused', async (t) => {
   const registering = async (options: object) => Fastify().register(roomcast, options)
   await t.rejects(registering({ jwtSecret: SECRET, maxMesageBytes: 1000 }), /maxMesageBytes: no such setting/)

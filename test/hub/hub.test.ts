@@ -291,6 +291,36 @@ t.test('publish refuses what cannot be relayed', async (t) => {
   t.strictSame(await hub.publish('nobody is here', 1), { scope: 'cluster' })
 })
 
+t.test(
+  'with its clients gone a hub publishes to other nodes, and does not say that it did when it did not',
+  async (t) => {
+    let scope: Published['scope'] = 'cluster'
+    class OfMany extends MemoryBridge {
+      override publish(publication: Publication): Published {
+        return { ...super.publish(publication), scope }
+      }
+      override cluster(): never {
+        return { nodes: 2, clients: 0 } as never
+      }
+    }
+    const clock = new ManualClock()
+    const { hub: one, connect } = setUp()
+    const { hub: ofMany } = setUp({}, clock, new OfMany(limits, clock))
+    const { client } = connect()
+    for (const hub of [one, ofMany]) hub.beginDraining()
+    t.match(await one.publish('r', 1), { scope: 'cluster' }, 'as long as there are clients')
+    client.disconnect('goingAway', 'bye')
+    await t.rejects(one.publish('r', 1), /nobody is left/)
+    await t.rejects(one.broadcast(1), /nobody is left/)
+    t.match(await ofMany.publish('r', 1), { scope: 'cluster' })
+    scope = 'node'
+    await t.rejects(ofMany.publish('r', 1), /nobody is left/)
+    await ofMany.close()
+    scope = 'cluster'
+    await t.rejects(ofMany.broadcast(1), /nobody is left/)
+  },
+)
+
 t.test('the message rate: notices a second apart, and an end to patience', async (t) => {
   const limiter = new RateLimiter({ messageRate: 10, messageBurst: 5 }, 0)
   for (let n = 0; n < 5; n++) t.equal(limiter.take(0), 'ok')
