@@ -75,7 +75,7 @@ export class Client implements Watched {
   readonly #outbox: Outbox
   readonly #pump: WritePump
   #state: 'open' | 'closing' | 'closed' = 'open'
-  /** Room messages dropped since the last `dropped` notice; the key undefined is for broadcasts. */
+  /** Messages of its rooms dropped since the last `dropped` notice; the key undefined is for broadcasts. */
   #untold: Map<string | undefined, number> | undefined
   #deadline: NodeJS.Timeout | undefined
   #onProgress: (() => void) | undefined
@@ -227,6 +227,7 @@ export class Client implements Watched {
     const untold = this.#untold
     if (untold === undefined || this.#state !== 'open') return
     this.#untold = undefined
+    this.#forgetLeft(untold)
     for (const [room, count] of untold) {
       this.reply({ type: 'dropped', ...(room !== undefined && { room }), count })
     }
@@ -264,7 +265,13 @@ export class Client implements Watched {
     this.drops++
     this.#untold ??= new Map()
     this.#untold.set(room, (this.#untold.get(room) ?? 0) + 1)
+    if (this.#untold.size > this.rooms.size + 1) this.#forgetLeft(this.#untold)
     this.#context.onDropped(this)
+  }
+
+  /** A client that does not read may come and go through any number of rooms; of one that it has left it is not told. */
+  #forgetLeft(untold: Map<string | undefined, number>): void {
+    for (const room of untold.keys()) if (room !== undefined && !this.rooms.has(room)) untold.delete(room)
   }
 
   /** Whatever the peer does, its descriptor is given back. */

@@ -15,6 +15,9 @@ const RESUME_AT = 64
 const PAUSE_AT_BYTES = 4 * 1024 * 1024
 const RESUME_AT_BYTES = 1024 * 1024
 
+/** What a request takes beside its text. */
+const REQUEST_BYTES = 512
+
 /** A request and the bytes that it keeps in memory: its content is a part of the whole text. */
 interface Waiting {
   decoded: Decoded
@@ -59,12 +62,15 @@ export class ReadPump {
       this.#client.disconnect('unsupportedData', 'text frames only')
       return
     }
-    const decoded = decode(data.toString(), this.#options.maxNesting)
+    const text = data.toString()
+    const decoded = decode(text, this.#options.maxNesting)
+    // With a character of more than one byte, each may take two in memory.
+    const bytes = REQUEST_BYTES + (text.length === data.length ? text.length : 2 * text.length)
     if (this.#isBusy) {
-      this.#waiting.push({ decoded, bytes: data.length })
-      this.#hold(data.length)
+      this.#waiting.push({ decoded, bytes })
+      this.#hold(bytes)
     } else {
-      this.#take(decoded, data.length)
+      this.#take(decoded, bytes)
     }
   }
 

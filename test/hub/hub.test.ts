@@ -249,6 +249,28 @@ t.test(
   },
 )
 
+t.test('a client is told of no drops in rooms that it has left', async (t) => {
+  const { hub, connect } = setUp({ slowClient: 'drop' })
+  const { socket, client, say } = connect()
+  for (const room of ['left', 'r']) say({ type: 'join', room })
+  await turnEnd()
+  socket.room = 0
+  for (let n = 0; n < 6; n++) {
+    for (const room of ['left', 'r', undefined]) {
+      const content = 'x'.repeat(300)
+      await (room === undefined ? hub.broadcast(content) : hub.publish(room, content))
+    }
+    await turnEnd()
+  }
+  t.ok(client.drops > 6)
+  say({ type: 'leave', room: 'left' })
+  await turnEnd()
+  socket.read(1_000_000)
+  await turnEnd()
+  const dropped = decodeFrames(socket).filter(({ type }) => type === 'dropped')
+  t.strictSame(new Set(dropped.map(({ room }) => room)), new Set(['r', undefined]))
+})
+
 t.test('replies that pile up end the client even with the policy drop', async (t) => {
   const { connect } = setUp({ slowClient: 'drop' })
   const { socket, client, say } = connect()
