@@ -31,6 +31,8 @@ if (worker !== undefined) {
     worker.exitedAfterDisconnect = true
     stop('disconnect')
   })
+  // A word to a first process that is gone; 'disconnect' follows.
+  worker.on('error', () => {})
 }
 
 try {

@@ -96,6 +96,8 @@ const NOT_RECEIVED = 'NODE_HANDLE_NACK'
  * and their peers would wait for ever.
  */
 function cutWhatIsLost(child: ChildProcess): void {
+  // It could not be made.
+  if (child.pid === undefined) return
   let onItsWay: { close(): void } | undefined
   const send = child.send.bind(child) as (...values: unknown[]) => boolean
   child.send = (message: unknown, ...values: unknown[]) => {

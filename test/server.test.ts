@@ -32,7 +32,7 @@ t.test('a process manager that closes its channel ends nothing', async (t) => {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   t.teardown(() => child.kill('SIGKILL'))
-  const closed = once(child, 'close')
+  const exited = once(child, 'exit')
   let printed = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     printed += text
@@ -45,7 +45,7 @@ t.test('a process manager that closes its channel ends nothing', async (t) => {
   await (await connect(address, 'b')).close()
   child.kill('SIGTERM')
   t.equal((await client.closed()).code, 1001)
-  t.same(await closed, [0, null])
+  t.same(await exited, [0, null])
   t.match(printed, /"signal":"SIGTERM","msg":"stopping"/)
   client.socket.destroy()
 })
