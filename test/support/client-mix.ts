@@ -145,7 +145,8 @@ export async function clientMix(t: Test, { total, atATime, env = {} }: MixOption
       const from = `127.2.${Math.floor(index / 64)}.1`
       const join = async (options: ConnectOptions = {}) => {
         const tcp = { localAddress: from }
-        const client = await connect(server, name, {}, { record: false, tcp, ...options })
+        // Users of their own: who comes back after a flood is not let off it.
+        const client = await connect(server, `${name} ${index}`, {}, { record: false, tcp, ...options })
         await ask(client, { type: 'join', room: `room-${index}` })
         return client
       }
