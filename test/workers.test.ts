@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { type Client, connect } from './support/client.ts'
-import { flood } from './support/floods.ts'
+import { type Flood, flood } from './support/floods.ts'
 import { freePort } from './support/free-port.ts'
 import { startProgram } from './support/program.ts'
 import { RawSocket } from './support/raw-socket.ts'
@@ -63,7 +63,7 @@ async function areDrained(t: Test, clients: Client[]): Promise<void> {
 t.test('out of descriptors, and back when the clients have gone', async (t) => {
   const server = await twoWorkers(t, 'crowd', { prefix: ['prlimit', '--nofile=200:200'] })
   // In waves, because the first process has no more descriptors than each of the workers.
-  const waves = []
+  const waves: Flood[] = []
   for (let n = 0; n < 6; n++) waves.push(await flood(server, 100))
   waves.push(await flood(server, 900))
   const count = (status: number) => waves.reduce((sum, wave) => sum + wave.count(status), 0)
