@@ -3,7 +3,6 @@ import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
 import type { Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
-import { ANONYMOUS } from '../src/auth/token.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
 import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
@@ -113,7 +112,7 @@ function sharedBuckets({ messageRate, messageBurst, userRateFactor }: Config) {
   const byUser = new SharedBuckets({ ...limits, isHandedOn: true })
   // Behind one address are many: what one of them has used is not held against the next.
   const byAddress = new SharedBuckets({ ...limits, isHandedOn: false })
-  return ({ user }: Identity, request: FastifyRequest): SharedBucket =>
+  return ({ user, isNameless }: Identity, request: FastifyRequest): SharedBucket =>
     // A copy: the address may be a part of a header, and would keep all of that.
-    user === ANONYMOUS ? byAddress.of(Buffer.from(addressOf(request)).toString()) : byUser.of(user)
+    isNameless ? byAddress.of(Buffer.from(addressOf(request)).toString()) : byUser.of(user)
 }

@@ -57,7 +57,7 @@ export const roomcast = fp(
         await scope.register(authPlugin, { config, keys })
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
-        await scope.register(healthRoutes)
+        await scope.register(healthRoutes, { config })
         await scope.register(wsRoute, { config })
       },
       { prefix },

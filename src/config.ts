@@ -153,6 +153,11 @@ export const settings = z
     bridgeTimeoutMs: integer(100, MINUTE_MS)
       .default(2000)
       .describe('How long a join waits for Redis; then it holds on this node only and says so.'),
+    readyNeedsBridge: flag()
+      .default(false)
+      .describe(
+        '`/health/ready` is 503 until Redis was there once, so that a roll-out with a wrong address or password does not pass. Later outages change nothing.',
+      ),
 
     drainMs: integer(0, HOUR_MS)
       .default(0)

@@ -84,7 +84,7 @@ export const canJson = z.preprocess((value, context) => {
     context.addIssue({ code: 'custom', message: 'must be JSON' })
     return z.NEVER
   }
-}, z.strictObject(canClaim.shape))
+}, canClaim)
 
 /** A page's origin, as browsers send it. */
 export const origin = z.string().refine(isOrigin, {

@@ -3,9 +3,11 @@ import { ROOM_NAME_MAX_BYTES } from '../protocol/envelope.ts'
 
 /** The name of a user. */
 export const userName = z.string().min(1).max(256)
+/** Under this name the app that embeds roomcast publishes unless it says otherwise; no token may bear it. */
+export const APP_USER = 'server'
 
 /** What a token's claim `can` may say; room patterns, `*` for any run of characters and `$user` for the token's sub. */
-export const canClaim = z.object({
+export const canClaim = z.strictObject({
   join: z.array(z.string().max(256)).max(256).optional(),
   publish: z.array(z.string().max(256)).max(256).optional(),
   broadcast: z.boolean().optional(),
@@ -21,8 +23,8 @@ export class Permissions {
   readonly #publish: RoomPattern[]
   readonly #isShared: boolean
 
-  /** `isShared` when many identities have this one object. */
-  constructor(can: Can, user: string, isShared = false) {
+  /** `user` is undefined for a client without a name; `isShared` when many identities have this one object. */
+  constructor(can: Can, user: string | undefined, isShared = false) {
     this.#isShared = isShared
     this.broadcast = can.broadcast ?? false
     this.admin = can.admin ?? false
@@ -51,15 +53,21 @@ export class Permissions {
 /** Who a token says the client is, and what it may do. */
 export interface Identity {
   user: string
+  /** Its token has no `sub`: others who are somebody else have the same `user`. */
+  isNameless?: boolean
   permissions: Permissions
   /** Unix time in milliseconds; Infinity for a token without an end. */
   expiresAt: number
 }
 
-/** The patterns that can match a room at all: what is written out for a long user a hundred times is not kept. */
-function patternsOf(patterns: string[] = [], user: string): RoomPattern[] {
+/**
+ * The patterns that can match a room at all: what is written out for a long user a hundred times is not kept, nor what
+ * names the user where there is none, since strangers would share that room.
+ */
+function patternsOf(patterns: string[] = [], user: string | undefined): RoomPattern[] {
   return patterns
-    .map((pattern) => new RoomPattern(pattern, user))
+    .filter((pattern) => user !== undefined || !pattern.includes('$user'))
+    .map((pattern) => new RoomPattern(pattern, user ?? ''))
     .filter(({ characters }) => characters <= ROOM_NAME_MAX_BYTES)
 }
 
@@ -107,7 +115,7 @@ const PATTERN_BYTES = 100
 const PART_BYTES = 32
 
 /** Makes the permissions of users whose token has no `can`; one object serves them all where no pattern names the user. */
-export function defaultPermissions(can: Can): (user: string) => Permissions {
+export function defaultPermissions(can: Can): (user: string | undefined) => Permissions {
   const namesUser = [...(can.join ?? []), ...(can.publish ?? [])].some((pattern) => pattern.includes('$user'))
   if (namesUser) return (user) => new Permissions(can, user)
   const shared = new Permissions(can, '', true)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { elementsOf } from '../request-head.ts'
-import { canClaim, type Identity, Permissions, userName } from './permissions.ts'
+import { APP_USER, canClaim, type Identity, Permissions, userName } from './permissions.ts'
 
 /** Seconds; the year 9999, above which a time is a mistake. */
 const LATEST_SECONDS = 253_402_300_799
@@ -16,11 +16,11 @@ export interface ClaimRules {
   requireExp: boolean
   requireSub: boolean
   clockToleranceMs: number
-  defaultPermissions: (user: string) => Permissions
+  defaultPermissions: (user: string | undefined) => Permissions
 }
 
 /** The user of a token without `sub`, where such tokens are allowed. */
-export const ANONYMOUS = 'anonymous'
+const ANONYMOUS = 'anonymous'
 
 /** What each claim must be; for the log. */
 const forms: Record<string, string> = {
@@ -32,16 +32,27 @@ const forms: Record<string, string> = {
 /** Turns verified claims into an identity; when they break a rule, returns which. */
 export function identityFrom(payload: unknown, rules: ClaimRules): Identity | string {
   const parsed = claims.safeParse(payload)
-  if (!parsed.success) return forms[String(parsed.error.issues[0]?.path[0])] ?? 'its claims are no object'
+  if (!parsed.success) return faultOf(parsed.error.issues[0])
   const { sub, exp, can } = parsed.data
   if (rules.requireExp && exp === undefined) return 'exp is missing'
   if (rules.requireSub && sub === undefined) return 'sub is missing'
-  const user = sub ?? ANONYMOUS
+  if (sub === APP_USER || (sub === ANONYMOUS && !rules.requireSub)) return `the sub ${sub} is nobody's`
   return {
-    user,
-    permissions: can === undefined ? rules.defaultPermissions(user) : new Permissions(can, user),
-    expiresAt: exp === undefined ? Infinity : exp * 1000 + rules.clockToleranceMs,
+    user: sub ?? ANONYMOUS,
+    ...(sub === undefined && { isNameless: true }),
+    permissions: can === undefined ? rules.defaultPermissions(sub) : new Permissions(can, sub),
+    // Whole: RFC 7519 allows fractions of a second, and clients read this as an integer.
+    expiresAt: exp === undefined ? Infinity : Math.floor(exp * 1000 + rules.clockToleranceMs),
   }
+}
+
+/** In words for the log. Names of the token's own only where they are plain. */
+function faultOf(issue: z.core.$ZodIssue | undefined): string {
+  if (issue?.code === 'unrecognized_keys') {
+    const names = issue.keys.filter((name) => /^\w{1,32}$/.test(name)).slice(0, 4)
+    return `can has words that there are not: ${names.join(', ')}`
+  }
+  return forms[String(issue?.path[0])] ?? 'its claims are no object'
 }
 
 /** The parts of an upgrade request that may carry a token. */

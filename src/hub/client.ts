@@ -60,6 +60,8 @@ export class Client implements Watched {
   /** Random, so that no client can guess or displace another. */
   readonly id = newClientId()
   readonly user: string
+  /** Whose its publish keys are: the user's, or its own where the user is a name that strangers share. */
+  readonly keyOwner: string
   readonly permissions: Permissions
   readonly rooms = new Set<string>()
   /** That of its membership in what goes to everybody. */
@@ -82,6 +84,7 @@ export class Client implements Watched {
 
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
+    this.keyOwner = identity.isNameless ? this.id : identity.user
     this.permissions = identity.permissions
     this.expiresAt = identity.expiresAt
     this.connectedAt = context.clock.wallMs()

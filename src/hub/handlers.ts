@@ -80,7 +80,7 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
     content,
     from: { client: client.id, user: client.user },
     exclude: echo === true ? undefined : client.id,
-    key: request.key,
+    once: request.key === undefined ? undefined : { user: client.keyOwner, key: request.key },
   })
   const answer = ({ scope, offset, duplicate }: Published): Ack | undefined => {
     if (id === undefined) return undefined

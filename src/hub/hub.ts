@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Identity, userName } from '../auth/permissions.ts'
+import { APP_USER, type Identity, userName } from '../auth/permissions.ts'
 import type {
   Bridge,
   BridgeHost,
@@ -49,8 +49,8 @@ export interface HubMessage {
   from: From
   /** The client that must not get it. */
   exclude: string | undefined
-  /** Makes the publish idempotent for the user and room. */
-  key: string | undefined
+  /** Makes the publish idempotent: the same user's same key in the same room is published once. */
+  once: { user: string; key: string } | undefined
 }
 
 /** This node's clients and the delivery to them. */
@@ -171,21 +171,20 @@ export class Hub implements ClientContext, BridgeHost {
    * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`, Error when the
    * clients are gone with the close. Resolves when the bridge has taken it.
    */
-  async publish(room: string, content: unknown, { user = 'server' } = {}): Promise<Published> {
+  async publish(room: string, content: unknown, { user = APP_USER } = {}): Promise<Published> {
     if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
     return this.#publishValue(room, content, user)
   }
 
   /** The same to every client of every node. */
-  async broadcast(content: unknown, { user = 'server' } = {}): Promise<Published> {
+  async broadcast(content: unknown, { user = APP_USER } = {}): Promise<Published> {
     return this.#publishValue(undefined, content, user)
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
-  publishText({ room, content, from, exclude, key }: HubMessage): Published | Promise<Published> {
+  publishText({ room, content, from, exclude, once }: HubMessage): Published | Promise<Published> {
     const atMs = this.clock.wallMs()
     const head = messageHead(room, content, from, atMs)
-    const once = key === undefined ? undefined : { user: from.user, key }
     const published = this.#bridge.publish({ room, head, exclude, once })
     if (!(published instanceof Promise)) return this.#counted(published)
     if (exclude === undefined) this.#dispatch.echoes.want(from.client, atMs)
@@ -287,11 +286,11 @@ export class Hub implements ClientContext, BridgeHost {
     const { maxMessageBytes } = this.limits
     if (Buffer.byteLength(content) > maxMessageBytes)
       throw new RangeError(`the content is larger than ${maxMessageBytes} bytes`)
-    const from = { client: this.node, user }
+    const from = { client: this.node, user, app: true as const }
     // A node that has let its clients go reaches those of others at most.
     const isLeft = this.#isDraining && this.size === 0
     if (this.#isClosed || (isLeft && this.cluster === undefined)) throw new Error(NOBODY_IS_LEFT)
-    const published = await this.publishText({ room, content, from, exclude: undefined, key: undefined })
+    const published = await this.publishText({ room, content, from, exclude: undefined, once: undefined })
     if (isLeft && published.scope === 'node') throw new Error(NOBODY_IS_LEFT)
     return published
   }

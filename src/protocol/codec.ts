@@ -85,6 +85,8 @@ export function welcomeText(
 export interface From {
   client: string
   user: string
+  /** The app that embeds the server, whatever `user` it names. */
+  app?: true
 }
 
 /**
@@ -93,7 +95,7 @@ export interface From {
  */
 export function messageHead(room: string | undefined, content: string, from: From, atMs: number): string {
   const roomPart = room === undefined ? '' : `"room":${JSON.stringify(room)},`
-  return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}},"at":${atMs}`
+  return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}${from.app ? ',"app":true' : ''}},"at":${atMs}`
 }
 
 /** The answer to a history request; `messages` are outgoing texts and are put in as they stand. */

@@ -104,11 +104,36 @@ t.test('claims that break a rule give no identity', async (t) => {
     [{ sub: 'u', exp: 10, can: 'all' }, 'can is not'],
     [{ sub: 'u', exp: 10, can: { join: '*' } }, 'can is not'],
     [{ sub: 'u', exp: 10, can: { broadcast: 'yes' } }, 'can is not'],
+    [{ sub: 'u', exp: 10, can: { joins: ['*'], 'no\nword': 1 } }, 'can has words that there are not: joins'],
+    [{ sub: 'server', exp: 10 }, "the sub server is nobody's"],
   ] as const) {
     t.match(identityFrom(claims, rules), fault, JSON.stringify(claims))
   }
   const lax = { ...rules, requireExp: false, requireSub: false }
-  t.match(identityFrom({}, lax), { user: 'anonymous', expiresAt: Infinity })
+  t.match(identityFrom({}, lax), { user: 'anonymous', isNameless: true, expiresAt: Infinity })
+  t.match(identityFrom({ sub: 'anonymous' }, lax), "the sub anonymous is nobody's")
+  t.match(identityFrom({ sub: 'anonymous', exp: 10 }, rules), { user: 'anonymous', isNameless: undefined })
+})
+
+t.test('an end within a second is told as a whole number of milliseconds', async (t) => {
+  const rules = {
+    requireExp: true,
+    requireSub: true,
+    clockToleranceMs: 0,
+    defaultPermissions: defaultPermissions({}),
+  }
+  for (const exp of [1795648910.528239, 1795648335.3355999, 1795648000.0005]) {
+    const identity = identityFrom({ sub: 'u', exp }, rules)
+    t.match(identity, { expiresAt: Math.floor(exp * 1000) })
+  }
+})
+
+t.test('a pattern that names the user matches nothing where there is no name', async (t) => {
+  const permissions = new Permissions({ join: ['inbox.$user', 'lobby'], publish: ['*$user*'] }, undefined)
+  t.ok(permissions.canJoin('lobby'))
+  for (const room of ['inbox.', 'inbox.anonymous', 'inbox.undefined', 'inbox.$user'])
+    t.notOk(permissions.canJoin(room), room)
+  t.notOk(permissions.canPublish('anything'))
 })
 
 t.test('a request has one token, in one of three places', async (t) => {

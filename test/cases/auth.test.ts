@@ -667,3 +667,30 @@ t.test('an early frame is never answered before the token is known to be good', 
   await clientsAre(server, 1, { rooms: 0 })
   await witness.close()
 })
+
+t.test(
+  'clients without a name do not swallow each other by their keys, nor share a room of their name',
+  async (t) => {
+    const can = JSON.stringify({ join: ['lobby', 'inbox.$user'], publish: ['lobby'] })
+    const lax = await serverFor(t, { JWT_REQUIRE_SUB: 'false', DEFAULT_CAN: can })
+    const nameless = (jti: string) => connect(lax, '', {}, { token: signPayload({ jti, exp: nowS() + 60 }) })
+    const [a, b, watcher] = [await nameless('a'), await nameless('b'), await connect(lax, 'ada')]
+    for (const client of [a, b, watcher]) await client.join('lobby')
+    const say = (client: Client) =>
+      client.request({ type: 'message', room: 'lobby', content: client.id, key: '1' })
+    t.match(await say(a), { offset: 1, duplicate: undefined })
+    t.match(await say(b), { offset: 2, duplicate: undefined })
+    t.match(await say(a), { offset: 1, duplicate: true }, 'a repeat is one still')
+    t.match(await watcher.next('message'), { content: a.id })
+    t.match(await watcher.next('message'), { content: b.id })
+    t.match(await a.request({ type: 'join', room: 'inbox.anonymous' }), { code: 'forbidden' })
+    t.notOk(await admits(lax, tokenFor('anonymous')), 'nobody can be one of them by name')
+    await Promise.all([a, b, watcher].map((client) => client.close()))
+  },
+)
+
+t.test('nobody can bear the name that the app speaks under, or a permission that there is not', async (t) => {
+  t.notOk(await admits(server, tokenFor('server')))
+  t.notOk(await admits(server, tokenFor('a', { can: { joins: ['*'] } })))
+  t.ok(await admits(server, tokenFor('Server')))
+})

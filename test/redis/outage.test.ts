@@ -25,7 +25,7 @@ import { TestRedis } from '../support/redis.ts'
 import { livesThrough } from '../support/redis-outage.ts'
 import type { Server } from '../support/server.ts'
 import { Traffic } from '../support/traffic.ts'
-import { pace } from '../support/until.ts'
+import { pace, pollUntil } from '../support/until.ts'
 
 t.jobs = 3
 /** BRIDGE_TIMEOUT_MS, the limiter's own wait, and a busy machine. */
@@ -356,5 +356,25 @@ t.test(
       }
     }
     isSound(t, pair)
+  },
+)
+
+t.test(
+  'READY_NEEDS_BRIDGE: a node with a wrong password is not ready, and stays ready once it was',
+  async (t) => {
+    const redis = await redisFor(t)
+    await redis.command('CONFIG', 'SET', 'requirepass', 'another')
+    const careful = await startNode(t, redis.url, { READY_NEEDS_BRIDGE: 'true', BRIDGE_TIMEOUT_MS: '300' })
+    const usual = await startNode(t, redis.url, { BRIDGE_TIMEOUT_MS: '300' })
+    t.match(await careful.health('/health/ready'), { code: 503, status: 'starting' })
+    t.match(await careful.health('/health/live'), { code: 200 })
+    t.match(await usual.health('/health/ready'), { code: 200, status: 'ready' })
+    const owner = new Redis({ port: redis.port, host: '127.0.0.1', password: 'another' })
+    t.teardown(() => owner.disconnect())
+    await owner.config('SET', 'requirepass', '')
+    await pollUntil('it is ready', async () => (await careful.health('/health/ready')).code === 200, 10_000)
+    await redis.stop()
+    await pollUntil('it is degraded', async () => (await careful.health()).status === 'degraded', 10_000)
+    t.match(await careful.health('/health/ready'), { code: 200, status: 'ready' })
   },
 )
