@@ -1,10 +1,14 @@
 // The files that deploy roomcast: linted as far as that goes without Docker, and the topology run as processes.
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import t from 'tap'
+import { WebSocket } from 'ws'
 import { settings, variableName } from '../../src/config.ts'
 import { Balancer, NGINX_CONF } from '../support/balancer.ts'
+import { makeCertificate } from '../support/certificate.ts'
 import { connect } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { recordIdle } from '../support/idle-client.ts'
 import { hasNginx } from '../support/nginx.ts'
 import { RawSocket } from '../support/raw-socket.ts'
@@ -172,7 +176,6 @@ t.test('docker-compose.yml: what it names exists, and fits together', async (t) 
   const readS = Number(/proxy_read_timeout (\d+)s/.exec(conf)?.[1])
   const pingMs = Number(env.PING_INTERVAL_MS ?? defaultOf('pingIntervalMs'))
   t.ok(readS * 1000 > pingMs + defaultOf('pongTimeoutMs'), 'nginx is more patient than the pings')
-  t.match(conf, /access_log off;/)
   t.match(conf, /error_log \S+ crit;/)
 })
 
@@ -255,6 +258,9 @@ t.test(
     refused.destroy()
     holding.socket.destroy()
     t.notOk(balancer.errors.includes('token='), 'no token in the log')
+    await pollUntil('the last refusal is logged', () => / "GET \/ws" 50[234] /.test(balancer.accesses))
+    t.match(balancer.accesses, /^127\.0\.0\.1 \[\S+\] "GET \/ws" 101 /m)
+    t.notMatch(balancer.accesses, /token|eyJ/, 'nor in that of accesses')
     const back = await startServer({
       PORT: String(one.port),
       TRUST_PROXY: '127.0.0.1',
@@ -267,6 +273,30 @@ t.test(
     await client.close()
   },
 )
+
+t.test('of many nodes each is asked once, and over TLS too', { skip: noNginx }, async (t) => {
+  const server = await startServer({ CONNECT_RATE_MAX: '0' })
+  t.teardown(() => server.stop())
+  const away = await Promise.all(
+    [1, 2, 3, 4].map(async () => ({ host: '127.0.0.1', port: await freePort() })),
+  )
+  const balancer = new Balancer(await freePort(), [...away, server])
+  t.teardown(() => balancer.stop())
+  const certificate = makeCertificate(t)
+  const port = await freePort()
+  balancer.listenWithTls(port, certificate)
+  await balancer.begin()
+  const ca = readFileSync(certificate.cert)
+  for (let n = 0; n < 5; n++) {
+    const plain = await connect(balancer, 'plain')
+    await plain.close()
+  }
+  const socket = new WebSocket(`wss://127.0.0.1:${port}/ws?token=${tokenFor('tls')}`, { ca })
+  const [text] = await once(socket, 'message')
+  t.match(JSON.parse(String(text)), { type: 'welcome', user: 'tls' })
+  socket.terminate()
+  t.notMatch(balancer.errors, 'token=')
+})
 
 t.test('a reload of nginx leaves the clients where they are', { skip: noNginx }, async (t) => {
   const server = await startServer({ CONNECT_RATE_MAX: '0' })

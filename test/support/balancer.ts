@@ -1,15 +1,17 @@
 // deploy/nginx.conf as it is, but for addresses and paths, run by Debian's nginx.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Certificate } from './certificate.ts'
 import { freePort } from './free-port.ts'
 import { Program } from './program.ts'
 import type { Address } from './raw-socket.ts'
 import { pollUntil } from './until.ts'
 
 export const NGINX_CONF = 'deploy/nginx.conf'
+const NGINX_TLS_CONF = 'deploy/nginx-tls.conf'
 
 export class Balancer {
   readonly host = '127.0.0.1'
@@ -18,7 +20,7 @@ export class Balancer {
   readonly #folder: string
   #program: Program | undefined
 
-  /** In front of two nodes, which need not be there yet. */
+  /** In front of two nodes or more, which need not be there yet. */
   static async start(nodes: readonly Address[]): Promise<Balancer> {
     const balancer = new Balancer(await freePort(), nodes)
     await balancer.begin()
@@ -32,30 +34,36 @@ export class Balancer {
     writeFileSync(this.file, this.#configuration(nodes))
   }
 
+  /** Takes deploy/nginx-tls.conf in, at the next begin(). */
+  listenWithTls(port: number, { cert, key }: Certificate): void {
+    mkdirSync(join(this.#folder, 'tls'))
+    const text = substitute(NGINX_TLS_CONF, [
+      ['listen 443 ', `listen ${this.host}:${port} `],
+      ['/etc/nginx/certificate/fullchain.pem', cert],
+      ['/etc/nginx/certificate/privkey.pem', key],
+    ])
+    writeFileSync(join(this.#folder, 'tls/listen.conf'), text)
+  }
+
   /** Each of the substitutions is made once, so the rest of the file is what is tested. */
   #configuration(nodes: readonly Address[]): string {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (name) => `${name}_temp_path ${this.#folder}/${name};`,
     )
-    const [one, two] = nodes as [Address, Address]
-    const substitutes: [from: string, to: string][] = [
+    const [one, ...others] = nodes.map(({ host, port }) => `server ${host}:${port}`)
+    return substitute(NGINX_CONF, [
       ['worker_processes auto;', `worker_processes 1;${process.getuid?.() === 0 ? ' user root;' : ''}`],
       ['worker_rlimit_nofile 131072;', ''],
       ['/var/run/nginx.pid', `${this.#folder}/pid`],
       ['error_log /dev/stderr', `error_log ${this.#folder}/error.log`],
       ['worker_connections 65536;', 'worker_connections 16384;'],
       ['http {\n', `http {\n${temporary.join(' ')}\n`],
-      ['server node1:8080', `server ${one.host}:${one.port}`],
-      ['server node2:8080', `server ${two.host}:${two.port}`],
+      ['server node1:8080', one ?? ''],
+      ['server node2:8080', others.join(' max_fails=0; ')],
+      ['access_log /dev/stdout', `access_log ${this.#folder}/access.log`],
+      ['/etc/nginx/tls/', `${this.#folder}/tls/`],
       ['listen 80 ', `listen ${this.host}:${this.port} `],
-    ]
-    return substitutes.reduce(
-      (text, [from, to]) => {
-        if (text.split(from).length !== 2) throw new Error(`${NGINX_CONF} should have "${from}" once`)
-        return text.replace(from, to)
-      },
-      readFileSync(NGINX_CONF, 'utf8'),
-    )
+    ])
   }
 
   /** What `nginx -t` says; rejects when it is not content. */
@@ -75,8 +83,16 @@ export class Balancer {
   }
 
   get errors(): string {
+    return this.#read('error.log')
+  }
+
+  get accesses(): string {
+    return this.#read('access.log')
+  }
+
+  #read(name: string): string {
     try {
-      return readFileSync(join(this.#folder, 'error.log'), 'utf8')
+      return readFileSync(join(this.#folder, name), 'utf8')
     } catch {
       return ''
     }
@@ -95,4 +111,15 @@ export class Balancer {
     await this.#program?.end()
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** The file with other addresses and paths; each is there once, or it is not the file that we know. */
+function substitute(file: string, substitutes: [from: string, to: string][]): string {
+  return substitutes.reduce(
+    (text, [from, to]) => {
+      if (text.split(from).length !== 2) throw new Error(`${file} should have "${from}" once`)
+      return text.replace(from, to)
+    },
+    readFileSync(file, 'utf8'),
+  )
 }
