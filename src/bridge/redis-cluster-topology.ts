@@ -7,7 +7,7 @@ import type { Address, RedisTarget } from './redis-url.ts'
 /** So many servers are asked in a round: any of them knows the Cluster, but not all know of a change at once. */
 const ASKED = 8
 
-/** A server as CLUSTER SLOTS has it: its host (null: the one that was asked), port, id, and other names of it. */
+/** A server as CLUSTER SLOTS has it: its host (null: that of the one that was asked), port, id, and other names of it. */
 const server = z
   .tuple([z.string().nullable(), z.int(), z.string(), z.array(z.string()).optional()])
   .rest(z.unknown())
@@ -97,9 +97,8 @@ async function viewOf(client: RedisClient, asked: Address): Promise<View> {
   ])
   const epochs = epochsById(String(nodes))
   const addressOf = ([host, port, , names]: z.infer<typeof server>): Address => {
-    const known = host === null ? asked.host : isHost(host) ? host : ipOf(names)
-    if (known === undefined) throw new Error('the Cluster announces no host names')
-    return { host: known, port }
+    const known = host === '?' ? ipOf(names) : host
+    return { host: known || asked.host, port }
   }
   const claims: Claim[] = []
   const servers: Address[] = []
@@ -116,11 +115,7 @@ function epochsById(text: string): Map<string, number> {
   return new Map(words.map(([id = '', , , , , , epoch]) => [id, Number(epoch ?? 0)]))
 }
 
-/** A server that is to be called by its host name, and has none, announces '?' or nothing. */
-function isHost(host: string): boolean {
-  return host !== '' && host !== '?'
-}
-
+/** A server that is to be called by its host name, and has none, announces '?'. */
 function ipOf(names: readonly string[] = []): string | undefined {
   return names.find((_, index) => names[index - 1] === 'ip')
 }

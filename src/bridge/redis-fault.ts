@@ -4,8 +4,10 @@ export function describeFault(error: Error): string {
   if (code !== undefined) return code
   // What ACLs refuse within a script comes as a plain ERR.
   if (/^ERR .*user executing the script can't/.test(message)) return 'NOPERM'
-  const command = /unknown command [`'"]?([a-z|]+)/i.exec(message)?.[1]
-  if (command !== undefined) return `unknown command ${command.toUpperCase()}`
+  const unknown = /unknown (?:redis )?command [`'"]?([a-z|]+)/i.exec(message)?.[1]
+  if (unknown !== undefined && unknown !== 'called') return `unknown command ${unknown.toUpperCase()}`
+  const forbidden = /^NOPERM .*(?:run (?:the ')?)([a-z|]+)(?:' command)?/i.exec(message)?.[1]
+  if (forbidden !== undefined) return `NOPERM ${forbidden.toUpperCase()}`
   if (message.startsWith('Unknown RESP type')) return 'it does not speak as Redis'
   const replyCode = /^[A-Z]{3,}\b/.exec(message)?.[0]
   // Plain ERR says nothing: its text does, when it is plain words.

@@ -31,6 +31,11 @@ export class RedisKeys {
     return `${this.#prefix}heartbeat:{${tag}}`
   }
 
+  /** Where a new connection tries what it may do; gone right after. */
+  check(tag: string): string {
+    return `${this.#prefix}check:{${tag}}`
+  }
+
   /** The hash with the epoch of rooms in which nothing was said yet; on a Cluster one for each slot, named by `tag`. */
   beginnings(tag: string): string {
     return `${this.#prefix}beginnings:{${tag}}`

@@ -177,17 +177,48 @@ return reply
 `,
 )
 
+/** Runs a command, and returns why it could not be run, with its name: Redis does not say that of a script's. */
+const attempt = `
+local function try(name, ...)
+  local reply = redis.pcall(name, ...)
+  if type(reply) ~= 'table' or not reply.err then return end
+  local lower = string.lower(reply.err)
+  if string.find(lower, 'unknown redis command', 1, true) then return 'ERR unknown command ' .. name end
+  if string.find(lower, "can't run this command", 1, true) then return 'NOPERM may not run ' .. name end
+  return reply.err
+end
+`
+
 /**
  * The heartbeat: proves that the server takes writes, tells the other nodes of this one, and gives the server's clock.
  * KEYS: heartbeat. ARGV: channel, announcement, ttl, publish command. Replies the time in milliseconds, as text.
  */
 export const heartbeatScript = script(
-  `
-redis.call('SET', KEYS[1], '1', 'PX', ARGV[3])
-redis.call(ARGV[4], ARGV[1], ARGV[2])
+  `${attempt}
+local fault = try('SET', KEYS[1], '1', 'PX', ARGV[3]) or try(ARGV[4], ARGV[1], ARGV[2])
+if fault then return redis.error_reply(fault) end
 local time = redis.call('TIME')
 return string.format('%.0f', time[1] * 1000 + time[2] / 1000)
 `,
 )
 
-export const scripts = [publishScript, replayScript, heartbeatScript]
+/**
+ * Tries on a key of its own, which is gone afterwards, all that the others need: a server where they would fail half-way
+ * is not used. KEYS: check.
+ */
+export const checkScript = script(
+  `${attempt}local key = KEYS[1]
+local calls = {
+  {'TIME'}, {'INFO', 'replication'}, {'SET', key, '1', 'PX', 1000}, {'GET', key}, {'EXISTS', key}, {'PEXPIRE', key, 1000},
+  {'DEL', key}, {'HSET', key, 'a', '1'}, {'HMGET', key, 'a'}, {'HEXISTS', key, 'a'}, {'DEL', key},
+  {'RPUSH', key, 'a', 'b'}, {'LLEN', key}, {'LRANGE', key, 0, -1}, {'LPOP', key}, {'DEL', key},
+}
+local fault
+for _, call in ipairs(calls) do fault = fault or try(unpack(call)) end
+redis.pcall('DEL', key)
+if fault then return redis.error_reply(fault) end
+return 'OK'
+`,
+)
+
+export const scripts = [publishScript, replayScript, heartbeatScript, checkScript]

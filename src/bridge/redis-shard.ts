@@ -20,7 +20,7 @@ import {
   RedisPublisher,
   type RedisPublisherOptions,
 } from './redis-publisher.ts'
-import { heartbeatScript, replayScript, scripts } from './redis-scripts.ts'
+import { checkScript, heartbeatScript, replayScript, scripts } from './redis-scripts.ts'
 import { RedisSubscriptions } from './redis-subscriptions.ts'
 
 /** The heartbeat's key vanishes so long after the last node. */
@@ -31,32 +31,6 @@ const DEAF_MS = 3000
 const PUBLISHER_FIRST_MS = 1000
 /** A master that was replaced is still listened to for this long: other nodes may find out later. */
 const RETIRE_MS = 3000
-/** What the scripts and the links use, to be named when it is refused. */
-const COMMANDS = [
-  'INFO',
-  'TIME',
-  'SET',
-  'GET',
-  'HGET',
-  'HMGET',
-  'HSET',
-  'HEXISTS',
-  'EXISTS',
-  'DEL',
-  'PEXPIRE',
-]
-const LIST_COMMANDS = [
-  'RPUSH',
-  'LPOP',
-  'LLEN',
-  'LRANGE',
-  'PUBLISH',
-  'EVALSHA',
-  'SCRIPT',
-  'SUBSCRIBE',
-  'UNSUBSCRIBE',
-]
-
 export interface RedisShardOptions
   extends HistoryLimits,
     Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag' | 'payloadVersion'> {
@@ -261,15 +235,12 @@ export class RedisShard {
   }
 
   async #prepare(client: RedisClient): Promise<void> {
-    try {
-      const isOfCluster = /cluster_enabled:1/.test(String(await client.call('INFO', 'cluster')))
-      if (isOfCluster && !this.#options.isSharded)
-        throw new Error('it is of a Cluster and the URL does not say so')
-      await client.load(scripts)
-      await this.#tell(client)
-    } catch (error) {
-      throw await named(client, error as Error)
-    }
+    const isOfCluster = /cluster_enabled:1/.test(String(await client.call('INFO', 'cluster')))
+    if (isOfCluster && !this.#options.isSharded)
+      throw new Error('it is of a Cluster and the URL does not say so')
+    await client.load(scripts)
+    await client.run(checkScript, [this.#options.keys.check(this.#place.tag)], [])
+    await this.#tell(client)
   }
 
   /** Proves that the server takes writes and publishes, tells other nodes of this one, and learns the server's clock. */
@@ -333,13 +304,4 @@ async function withScripts<T>(client: RedisClient, run: () => Promise<T>): Promi
     await client.load(scripts)
     return run()
   }
-}
-
-/** A script's refusal does not say which command it lacks. */
-async function named(client: RedisClient, error: Error): Promise<Error> {
-  if (!/unknown redis command called from script/i.test(error.message)) return error
-  const names = [...COMMANDS, ...LIST_COMMANDS]
-  const known = (await client.call('COMMAND', 'INFO', ...names).catch(() => [])) as unknown[]
-  const name = names.find((_, index) => known[index] === null)
-  return name === undefined ? error : new Error(`ERR unknown command ${name}`)
 }

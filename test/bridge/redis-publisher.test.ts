@@ -260,3 +260,19 @@ t.test('rooms that another master has now do not wait for what is on its way her
   publisher.comeBack(2)
   t.equal(ticks.size, 0)
 })
+
+t.test('a repeat that Redis takes for new, after a flush, is delivered', async (t) => {
+  const { publisher, calls, early, publish, endTurn } = setUp(t, { historySize: 0 })
+  const once = { once: { user: 'u', key: 'k' } }
+  void publish('first', once)
+  endTurn()
+  calls[0]?.resolve(['-', '-'])
+  publisher.comeBack(1)
+  const again = publish('again', once)
+  endTurn()
+  calls[1]?.resolve(['-', '-'])
+  t.strictSame(await again, { scope: 'cluster' })
+  publisher.expectNoReturn()
+  await turnEnd()
+  t.strictSame(early, [['again', undefined]])
+})
