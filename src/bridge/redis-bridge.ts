@@ -184,7 +184,6 @@ export class RedisBridge implements Bridge {
       marks: this.#marks,
       nextSequence: () => ++this.#sequence,
       beginningsTag: (channel: string) => this.#shards.tagOf(channel),
-      payloadVersion: () => this.#nodes.payloadVersion,
     }
   }
 

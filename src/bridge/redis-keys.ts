@@ -38,7 +38,7 @@ export class RedisKeys {
 
   /** The hash with the epoch of rooms in which nothing was said yet; on a Cluster one for each slot, named by `tag`. */
   beginnings(tag: string): string {
-    return `${this.#prefix}beginnings:{${tag}}`
+    return `${this.#prefix}position:beginnings:{${tag}}`
   }
 
   /** The list of a room's newest messages. */

@@ -2,13 +2,13 @@ import { z } from 'zod'
 import { BoundedMap } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
 import type { ClusterStatus } from './bridge.ts'
-import { PAYLOAD_VERSION, type PayloadVersion } from './redis-payload.ts'
+import { PAYLOAD_VERSION } from './redis-payload.ts'
 
 /** A node that has not told of itself for this long is forgotten; nodes do so every second. */
 const FORGOTTEN_MS = 10_000
 /** Whoever may publish in Redis may pretend to be nodes. */
 const NODES = 10_000
-/** Nodes of these payload versions and this one understand each other; one that names none is of version 2. */
+/** Each version understands the one before it, and is understood by the one after it. One that names none is of version 2. */
 const VERSION = Number(PAYLOAD_VERSION)
 const SILENT_VERSION = 2
 
@@ -38,12 +38,6 @@ export class RedisNodes {
     const { node, clients, version } = parsed.data
     this.#others.set(node, { clients, version, heardAtMs: this.#clock.steadyMs() })
     return node
-  }
-
-  /** What every node that is understood can read. */
-  get payloadVersion(): PayloadVersion {
-    for (const [, { version }] of this.#others) if (version === VERSION - 1) return '2'
-    return PAYLOAD_VERSION
   }
 
   /** `ownNode` is counted by its own figure. */

@@ -2,18 +2,15 @@ import { crc32 } from 'node:zlib'
 import type { Position } from '../protocol/envelope.ts'
 import type { Delivery } from './bridge.ts'
 
-/** The versions that are read, the newest last: this one, and the one before it, so that nodes can be updated one by one. */
-const versions = ['2', '3'] as const
-/** In version 3 a message with a key has its mark in the header. */
-export type PayloadVersion = (typeof versions)[number]
-export const PAYLOAD_VERSION: PayloadVersion = '3'
+/** Nodes of another version than this are not understood, and are passed over. A next one has to read this one too. */
+export const PAYLOAD_VERSION = '2'
 /** The messages of one payload at most, and the bytes after which it takes no more. */
 export const PAYLOAD_MESSAGES = 64
 export const PAYLOAD_BYTES = 256 * 1024
 /** A header is never longer: a few words, and of each message four numbers or ids of some dozen characters. */
 const HEADER_MAX_BYTES = 256 + PAYLOAD_MESSAGES * 96
-/** A message in the header: sequence, exclude, bytes of its head, mark. */
-const ENTRY = /^(\d+):([^:]+):(\d+)(?::([\w-]+))?$/
+/** A message in the header: sequence, exclude, mark, bytes of its head. */
+const ENTRY = /^(\d+):([^:~]+)(?:~([\w-]+))?:(\d+)$/
 /** What a bridge may add to an inbound message: the envelope round its content. */
 export const ENVELOPE_MAX_BYTES = 4096
 
@@ -37,7 +34,8 @@ export interface IncomingMessage extends Delivery {
 /**
  * What travels on a room's channel, one or more messages of one node:
  * `<version> <node> <messages> <checksum> <epoch> <first offset> <repeats>\n<text>…`, where each message is
- * `<sequence>:<exclude>:<bytes of its head>`, and `:<mark>` if it has a key, with commas between. `-` stands for none.
+ * `<sequence>:<exclude>:<bytes of its head>`, with commas between. `-` stands for none. Behind the exclude stands `~<mark>` if
+ * it has a key: nodes of before marks take that for a client that they do not have.
  */
 export interface Payload {
   node: string
@@ -46,16 +44,12 @@ export interface Payload {
 }
 
 /** The part of the header that the publishing node writes; Redis adds the rest when it has given the offsets. */
-export function payloadHeader(
-  version: PayloadVersion,
-  node: string,
-  messages: readonly OutgoingMessage[],
-): string {
-  const list = messages.map(({ sequence, exclude, head, mark }) => {
-    const entry = `${sequence}:${exclude ?? '-'}:${head.length}`
-    return mark === undefined || version === '2' ? entry : `${entry}:${mark}`
+export function payloadHeader(node: string, messages: readonly OutgoingMessage[]): string {
+  const list = messages.map(({ sequence, exclude = '-', head, mark }) => {
+    const marked = mark === undefined ? exclude : `${exclude}~${mark}`
+    return `${sequence}:${marked}:${head.length}`
   })
-  const words = `${version} ${node} ${list.join(',')}`
+  const words = `${PAYLOAD_VERSION} ${node} ${list.join(',')}`
   return `${words} ${checksumOf(
     words,
     messages.map(({ head }) => head),
@@ -71,7 +65,8 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (end < 0) return undefined
   const words = bytes.toString('latin1', 0, end).split(' ')
   const [version, node, list, checksum, epoch, first, repeats] = words
-  if (words.length !== 7 || !isRead(version) || node === undefined || list === undefined) return undefined
+  if (words.length !== 7 || version !== PAYLOAD_VERSION || node === undefined || list === undefined)
+    return undefined
   const position = readPosition(first, epoch)
   if (position === null) return undefined
   const entries = list.split(',')
@@ -82,7 +77,7 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   let offset = position?.offset
   let repeated = 0
   for (const [index, entry] of entries.entries()) {
-    const [, sequence, exclude, headBytes, mark] = ENTRY.exec(entry) ?? []
+    const [, sequence, exclude, mark, headBytes] = ENTRY.exec(entry) ?? []
     if (headBytes === undefined) return undefined
     const isRepeat = skipped.has(String(index))
     const tail = isRepeat || offset === undefined ? '}' : `,"offset":${offset}}`
@@ -108,10 +103,6 @@ export function readPayload(bytes: Buffer, maxTextBytes: number): Payload | unde
   if (at !== bytes.length || repeated !== skipped.size || entries.length > PAYLOAD_MESSAGES) return undefined
   if (checksum !== checksumOf(`${version} ${node} ${list}`, heads) || messages.length === 0) return undefined
   return { node, messages }
-}
-
-function isRead(version: string | undefined): version is PayloadVersion {
-  return versions.some((one) => one === version)
 }
 
 /** null for what is neither a position nor none; the checksum does not cover these words. */

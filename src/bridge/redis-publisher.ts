@@ -15,7 +15,7 @@ import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisMarks } from './redis-marks.ts'
 import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
-import { type PayloadVersion, payloadHeader } from './redis-payload.ts'
+import { payloadHeader } from './redis-payload.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
 
 /** How often publishes on their way are looked at. */
@@ -57,8 +57,6 @@ export interface RedisPublisherOptions extends HistoryLimits {
   client(): RedisClient | undefined
   /** Whether what is published to the room comes back to this node. */
   comesBack(room: string | undefined): boolean
-  /** What every other node can read. */
-  payloadVersion(): PayloadVersion
   /** Redis answers but does not take publishes. */
   onRefused(error: Error): void
 }
@@ -230,7 +228,7 @@ export class RedisPublisher {
         : [keys.messages(room), keys.position(room), keys.beginnings(this.#options.beginningsTag(channel))]
     const args = [
       channel,
-      payloadHeader(this.#options.payloadVersion(), this.#host?.node ?? '', flights),
+      payloadHeader(this.#host?.node ?? '', flights),
       Math.round(redisClock.at(this.#now) + DEADLINE_MS),
       room === undefined ? 0 : historySize,
       historyTtlMs,

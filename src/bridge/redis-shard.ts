@@ -33,7 +33,7 @@ const PUBLISHER_FIRST_MS = 1000
 const RETIRE_MS = 3000
 export interface RedisShardOptions
   extends HistoryLimits,
-    Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag' | 'payloadVersion'> {
+    Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag'> {
   server: RedisServer
   /** Whether it is one of a Cluster's masters. */
   isSharded: boolean

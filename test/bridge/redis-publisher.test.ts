@@ -42,7 +42,6 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
     historyMaxBytes: 1000,
     nextSequence: () => ++sequence,
     beginningsTag: () => 'nodes',
-    payloadVersion: () => '3',
     client: () => (state.isUp ? client : undefined),
     comesBack,
     onRefused: () => {},

@@ -128,7 +128,7 @@ function garbage(valid: Buffer, ownNode: string): (string | Buffer)[] {
     // Whole and well sealed, but larger than any client may send.
     Buffer.concat([
       Buffer.from(
-        `${payloadHeader('3', 'other', [{ sequence: 1, exclude: undefined, mark: undefined, head: huge }])} - - -\n`,
+        `${payloadHeader('other', [{ sequence: 1, exclude: undefined, mark: undefined, head: huge }])} - - -\n`,
       ),
       huge,
       Buffer.from('}'),
