@@ -76,7 +76,7 @@ t.test(
     // The grammar of then.
     t.ok(
       list?.split(',').every((entry) => /^(\d+):([^:]+):(\d+)$/.test(entry)),
-      list,
+      String(list),
     )
   },
 )
