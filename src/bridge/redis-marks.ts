@@ -1,18 +1,22 @@
-import { BoundedMap } from '../bounded-map.ts'
+import { BoundedMap, textEntryBytes } from '../bounded-map.ts'
 import type { Clock } from '../clock.ts'
-import { KEY_TTL_MS, LOCAL_KEYS } from './bridge.ts'
+import { KEY_TTL_MS, LOCAL_KEYS, LOCAL_KEYS_BYTES } from './bridge.ts'
 
 /** What this node knows of an idempotent publish: it has gone everywhere, or to this node's members of a time only. */
 type Known = { isEverywhere: true } | { isEverywhere: false; joins: number }
 
 /**
  * The idempotent publishes that this node has taken or heard of, by their mark: so that a repeat during an outage is
- * known for one. Some 150 bytes each.
+ * known for one.
  */
 export class RedisMarks {
   readonly #clock: Clock
   /** Oldest first. */
-  readonly #known = new BoundedMap<string, Known & { atMs: number }>(LOCAL_KEYS)
+  readonly #known = new BoundedMap<string, Known & { atMs: number }>({
+    entries: LOCAL_KEYS,
+    bytes: LOCAL_KEYS_BYTES,
+    bytesOf: textEntryBytes,
+  })
 
   constructor(clock: Clock) {
     this.#clock = clock

@@ -1,21 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import {
-  type BridgeHost,
-  type HistoryLimits,
-  KEY_TTL_MS,
-  POSITION_EXTRA_TTL_MS,
-  type Publication,
-  type Published,
-} from './bridge.ts'
+import type { BridgeHost, HistoryLimits, Publication, Published } from './bridge.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisClock } from './redis-clock.ts'
 import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { RedisMarks } from './redis-marks.ts'
 import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
-import { payloadHeader } from './redis-payload.ts'
+import { publishCall, readPublishReply } from './redis-publish-call.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
 
 /** How often publishes on their way are looked at. */
@@ -32,9 +24,6 @@ const OVERDUE_TICKS = 2
 const DEADLINE_MS = 1000
 /** More than this on its way to Redis is delivered locally only: nothing is queued without bound. */
 const FLIGHT_MAX_BYTES = 64 * 1024 * 1024
-
-/** How long rooms begin in one epoch: less than any position begun in it lasts (POSITION_EXTRA_TTL_MS and more). */
-export const BEGINNINGS_TTL_MS = POSITION_EXTRA_TTL_MS / 2
 
 /** What the publisher needs of its hub. */
 export type PublisherHost = Pick<BridgeHost, 'node' | 'joins' | 'remember' | 'catchUp' | 'onceRested'> & {
@@ -218,61 +207,35 @@ export class RedisPublisher {
     }
   }
 
-  #run(client: RedisClient, { room, flights }: PublishBatch): Promise<unknown> {
-    const { keys, redisClock, historySize, historyTtlMs, historyMaxBytes } = this.#options
-    // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
-    const channel = keys.channel(room)
-    const keyNames =
-      room === undefined
-        ? [channel, channel, channel]
-        : [keys.messages(room), keys.position(room), keys.beginnings(this.#options.beginningsTag(channel))]
-    const args = [
-      channel,
-      payloadHeader(this.#host?.node ?? '', flights),
-      Math.round(redisClock.at(this.#now) + DEADLINE_MS),
-      room === undefined ? 0 : historySize,
-      historyTtlMs,
-      historyTtlMs + POSITION_EXTRA_TTL_MS,
-      historyMaxBytes,
-      newEpoch(),
-      KEY_TTL_MS,
-      client.publishCommand,
-      BEGINNINGS_TTL_MS,
-    ]
-    const messages = flights.flatMap(({ head, publication: { once } }) => [
-      head,
-      once === undefined ? 0 : keyNames.push(keys.once(room, once.user, once.key)),
-    ])
-    for (const flight of flights) flight.sentAtMs = this.#now
-    return client.run(publishScript, keyNames, [...args, ...messages])
+  #run(client: RedisClient, batch: PublishBatch): Promise<unknown> {
+    const { keys, args } = publishCall(batch, {
+      ...this.#options,
+      node: this.#host?.node ?? '',
+      takenUntilMs: this.#options.redisClock.at(this.#now) + DEADLINE_MS,
+      publishCommand: client.publishCommand,
+    })
+    for (const flight of batch.flights) flight.sentAtMs = this.#now
+    return client.run(publishScript, keys, args)
   }
 
-  /**
-   * The reply is the room's epoch and the offset of the first that is new, `-` without history; of each repeat its
-   * index and first offset follow.
-   */
-  #land(flights: readonly Flight[], [epoch, first, ...rest]: (string | number)[]): void {
-    const repeats = new Map<number, string | number>()
-    for (let i = 0; i < rest.length; i += 2) repeats.set(Number(rest[i]), rest[i + 1] as string | number)
-    let offset = first === '-' ? undefined : Number(first)
+  #land(flights: readonly Flight[], reply: (string | number)[]): void {
     const oneWay: Flight[] = []
-    for (const [index, flight] of flights.entries()) {
+    for (const [index, { position, isDuplicate, offset }] of readPublishReply(
+      flights.length,
+      reply,
+    ).entries()) {
+      const flight = flights[index] as Flight
       if (flight.mark !== undefined) this.#options.marks.isEverywhere(flight.mark)
-      const original = repeats.get(index)
-      if (original !== undefined) {
+      const published: Published = { scope: 'cluster', ...(offset !== undefined && { offset }) }
+      if (isDuplicate) {
         // A repeat is not published, so it does not come back.
         this.#flights.delivered(flight)
-        this.#flights.answer(flight, {
-          scope: 'cluster',
-          ...(original !== '-' && { offset: Number(original) }),
-          duplicate: true,
-        })
+        this.#flights.answer(flight, { ...published, duplicate: true })
         continue
       }
-      if (offset !== undefined) flight.position = { epoch: String(epoch), offset }
-      this.#flights.answer(flight, { scope: 'cluster', ...(offset !== undefined && { offset }) })
+      flight.position = position
+      this.#flights.answer(flight, published)
       if (flight.isOneWay || this.#options.client() === undefined) oneWay.push(flight)
-      if (offset !== undefined) offset++
     }
     if (oneWay.length > 0) void this.#settle(oneWay)
   }
@@ -331,12 +294,4 @@ export class RedisPublisher {
     if (flight.isRepeat && !flight.hasAnswer) return
     this.#host?.deliverEarly(flight.publication, flight.position)
   }
-}
-
-const epochStem = randomBytes(6).toString('base64url')
-let epochs = 0
-
-/** The epoch of a history that may have to begin: a new one each time. Random bytes for each publish would cost 10 µs. */
-export function newEpoch(): string {
-  return `${epochStem}${(epochs++).toString(36)}`
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { hasLostScripts } from './redis-fault.ts'
 
 /** A Lua script, run by its digest. */
 export interface Script {
@@ -222,3 +223,18 @@ return 'OK'
 )
 
 export const scripts = [publishScript, replayScript, heartbeatScript, checkScript]
+
+interface ScriptServer {
+  load(scripts: readonly Script[]): Promise<void>
+}
+
+/** Runs a script, and again if the server has lost it meanwhile: nothing was carried out then. */
+export async function withScripts<T>(client: ScriptServer, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!hasLostScripts(error as Error)) throw error
+    await client.load(scripts)
+    return run()
+  }
+}

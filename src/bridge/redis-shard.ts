@@ -10,17 +10,13 @@ import {
 } from './bridge.ts'
 import { RedisClient, type RedisServer } from './redis-client.ts'
 import { RedisClock } from './redis-clock.ts'
+import { newEpoch } from './redis-epoch.ts'
 import { hasLostScripts, isElsewhere } from './redis-fault.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { RedisLink, within } from './redis-link.ts'
-import {
-  BEGINNINGS_TTL_MS,
-  newEpoch,
-  type PublisherHost,
-  RedisPublisher,
-  type RedisPublisherOptions,
-} from './redis-publisher.ts'
-import { checkScript, heartbeatScript, replayScript, scripts } from './redis-scripts.ts'
+import { BEGINNINGS_TTL_MS } from './redis-publish-call.ts'
+import { type PublisherHost, RedisPublisher, type RedisPublisherOptions } from './redis-publisher.ts'
+import { checkScript, heartbeatScript, replayScript, scripts, withScripts } from './redis-scripts.ts'
 import { RedisSubscriptions } from './redis-subscriptions.ts'
 
 /** The heartbeat's key vanishes so long after the last node. */
@@ -31,6 +27,7 @@ const DEAF_MS = 3000
 const PUBLISHER_FIRST_MS = 1000
 /** A master that was replaced is still listened to for this long: other nodes may find out later. */
 const RETIRE_MS = 3000
+
 export interface RedisShardOptions
   extends HistoryLimits,
     Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag'> {
@@ -292,16 +289,5 @@ export class RedisShard {
     const channels = [...this.#gaps]
     this.#gaps.clear()
     for (const channel of channels) this.#options.onGapEnd(channel)
-  }
-}
-
-/** Runs a script, and again if the server has lost it meanwhile: nothing was carried out then. */
-async function withScripts<T>(client: RedisClient, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run()
-  } catch (error) {
-    if (!hasLostScripts(error as Error)) throw error
-    await client.load(scripts)
-    return run()
   }
 }

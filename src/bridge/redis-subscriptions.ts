@@ -81,21 +81,25 @@ export class RedisSubscriptions {
 
   /** Gives back what has been released for long enough, a part each turn. Resolves when all are on their way. */
   async sweep(nowMs: number): Promise<void> {
-    for (;;) {
-      const part: string[] = []
-      for (const [channel, leftAtMs] of this.#released) {
-        if (part.length === UNSUBSCRIBES_A_TURN || nowMs - leftAtMs < LINGER_MS) break
-        this.#released.delete(channel)
-        this.#wanted.delete(channel)
-        this.#idle.delete(channel)
-        this.#host.onGone(channel)
-        part.push(channel)
-      }
-      if (part.length === 0) return
-      // Sent on one connection in order, so a later SUBSCRIBE of the same channel wins.
-      this.#client?.unsubscribe(part).catch((error) => this.#host.onFailure(error))
+    // One iterator for all parts: each new one would pass over all that was deleted.
+    let part: string[] = []
+    for (const [channel, leftAtMs] of this.#released) {
+      if (nowMs - leftAtMs < LINGER_MS) break
+      this.#released.delete(channel)
+      this.#wanted.delete(channel)
+      this.#host.onGone(channel)
+      part.push(channel)
+      if (part.length < UNSUBSCRIBES_A_TURN) continue
+      this.#giveBack(part)
+      part = []
       await nextTurn()
     }
+    this.#giveBack(part)
+  }
+
+  /** Sent on one connection in order, so a later SUBSCRIBE of the same channel wins. */
+  #giveBack(channels: readonly string[]): void {
+    if (channels.length > 0) this.#client?.unsubscribe(channels).catch((error) => this.#host.onFailure(error))
   }
 
   /** Subscribes everything on a new connection; `progress` is called as it goes on. Rejects when Redis refuses one. */

@@ -51,13 +51,14 @@ export class Deliverer {
     const nowMs = this.#clock.wallMs()
     for (const [member, number] of members) {
       member.endIfExpired(nowMs)
-      if (number > after && joins?.has(member) !== true) this.sendToMember(room, member, live)
+      if (this.#isDue(room, member, number, after) && joins?.has(member) !== true)
+        this.sendToMember(room, member, live)
     }
     if (joins === undefined) return
     for (const [client, join] of joins) {
       client.endIfExpired(nowMs)
       // What the client has had still tells a join on guard how far the messages are.
-      const isDue = join.number > after
+      const isDue = this.#isDue(room, client, join.number, after)
       if ((isDue || !join.isHolding) && join.admits(live) && isDue) this.sendToMember(room, client, live)
       if (join.isOver) room.endJoin(client)
     }
@@ -92,6 +93,11 @@ export class Deliverer {
       room.tell(member, true)
       member.notify(frame)
     }
+  }
+
+  /** Whether a member has not had what those who had arrived by `after` have had. */
+  #isDue({ name }: Room, { id }: Client, number: number, after: number): boolean {
+    return number > after && (after < 0 || !this.#early.wasThere(id, name, after))
   }
 
   /** The number up to which clients have had it; what is early, they have from now on. */

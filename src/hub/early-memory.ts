@@ -9,6 +9,15 @@ const MAX_MESSAGES = 50_000
 /** Of messages that are the same in all, their time included. */
 const MAX_SAME = 16
 
+/** Memberships that have ended while something is remembered, at most; beyond that the oldest are forgotten. */
+const MAX_ENDED = 10_000
+
+/** A membership that has ended, by its number and that of its end. */
+interface Ended {
+  readonly from: number
+  readonly to: number
+}
+
 interface Delivered {
   /** Whoever arrived when there were no more has had it. */
   readonly arrivals: number
@@ -24,6 +33,8 @@ export class EarlyMemory {
   #arrivals = 0
   /** By the digest of the message's head, which names its room. Two messages may be the same. */
   #delivered: BoundedMap<string, Delivered[]> | undefined
+  /** By client and room: who was a member then, and left, may be one again. */
+  #ended = new BoundedMap<string, Ended[]>(MAX_ENDED)
   #newestAtMs = 0
 
   constructor(clock: Clock) {
@@ -44,6 +55,19 @@ export class EarlyMemory {
     return ++this.#arrivals
   }
 
+  /** A membership ends. */
+  leave(client: string, room: string, number: number): void {
+    if (this.isEmpty) return
+    const key = endedKey(client, room)
+    this.#ended.set(key, [...(this.#ended.get(key) ?? []), { from: number, to: this.arrive() }])
+  }
+
+  /** Whether a client was in the room, in a membership of before, when there were so many. */
+  wasThere(client: string, room: string, arrivals: number): boolean {
+    const ended = this.#ended.get(endedKey(client, room))
+    return ended?.some(({ from, to }) => from <= arrivals && arrivals < to) ?? false
+  }
+
   /** A message was delivered early, to those who had arrived by then. */
   add(head: string | Buffer, arrivals: number = this.#arrivals): void {
     this.#newestAtMs = this.#clock.steadyMs()
@@ -59,6 +83,7 @@ export class EarlyMemory {
     const oldestMs = this.#clock.steadyMs() - REMEMBERED_MS
     if (this.#newestAtMs < oldestMs) {
       this.#delivered = undefined
+      this.#ended = new BoundedMap(MAX_ENDED)
       return -1
     }
     const key = digestOf(head)
@@ -68,6 +93,10 @@ export class EarlyMemory {
     else this.#delivered.set(key, others)
     return first.arrivals
   }
+}
+
+function endedKey(client: string, room: string): string {
+  return `${client} ${room}`
 }
 
 /** What stands for a message, whatever its offset. */

@@ -88,7 +88,10 @@ export class Membership {
   }
 
   leave(client: Client, room: string): void {
-    this.#options.rooms.leave(client, room)
+    const { rooms, early } = this.#options
+    const number = client.isOpen ? rooms.members(room).get(client) : undefined
+    if (number !== undefined) early.leave(client.id, room, number)
+    rooms.leave(client, room)
   }
 
   leaveAll(client: Client): void {

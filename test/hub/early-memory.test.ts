@@ -45,3 +45,25 @@ t.test('what it remembers is bounded', async (t) => {
   for (let n = 0; n < 60_000; n++) memory.add('the same', n)
   t.ok(memory.take('the same') > 0, 'nor does one message make it grow')
 })
+
+t.test(
+  'a client that left and came back has had what came early while it was there, and no other',
+  async (t) => {
+    const { clock, memory } = setUp()
+    const first = memory.arrive()
+    memory.add('x')
+    const then = memory.arrivals
+    memory.leave('c', 'r', first)
+    memory.add('y')
+    const later = memory.arrivals
+    t.ok(memory.wasThere('c', 'r', then))
+    t.notOk(memory.wasThere('c', 'r', later), 'it had gone')
+    t.notOk(memory.wasThere('c', 'other', then))
+    t.notOk(memory.wasThere('d', 'r', then))
+    memory.leave('c', 'r', memory.arrive())
+    t.ok(memory.wasThere('c', 'r', then), 'also when it leaves again')
+    clock.now += 61_000
+    memory.take('z')
+    t.notOk(memory.wasThere('c', 'r', then), 'forgotten with the rest')
+  },
+)
