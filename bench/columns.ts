@@ -29,6 +29,7 @@ const cpuPerConnect = column('CPU µs a connect', (run) => run.cpu_us_per_connec
 const connects = column('connects/s', (run) => run.connects_per_s, withSpread)
 const memory = column('KiB a client', (run) => run.rss_kib_per_client, withSpread)
 const growth = column('memory grew by, MiB', (run) => run.rss_peak_mib - run.rss_joined_mib, withSpread)
+const peak = column('memory at most, MiB', (run) => run.rss_peak_mib, withSpread)
 const slowClosed = column('slow readers cut', (run) => run.slow_closed)
 const redisCpu: Column = {
   head: 'Redis: CPU µs a delivery',
@@ -40,6 +41,7 @@ export function columnsOf({ name, load }: Scenario): Column[] {
   if (load.runS === 0) return name === 'idle' ? [memory, cpuPerConnect] : [connects, cpuPerConnect]
   if (name.startsWith('two-nodes'))
     return [deliveries, cpuPerDelivery, redisCpu, p99, crossP99, cores, generator]
+  if (load.everybody) return [deliveries, cpuPerDelivery, peak, p50, p99, p999, most, cores, generator]
   if (name.startsWith('slow')) return [p50, p99, p999, most, growth, slowClosed, cpuPerDelivery]
   return [deliveries, cpuPerDelivery, p50, p99, p999, most, cores, generator]
 }
@@ -49,6 +51,7 @@ export const measureTitles: Record<Measure, string> = {
   cpuPerDelivery: 'server CPU, µs a delivery (lower is better)',
   p99: 'p99 latency, ms (lower is better)',
   crossP99: 'p99 latency, ms; across nodes where there are two (lower is better)',
+  peak: 'server memory at most, MiB (lower is better)',
   memory: 'server memory a client, KiB (lower is better)',
   cpuPerConnect: 'server CPU, µs a connect (lower is better)',
   connects: 'connects a second (higher is better)',

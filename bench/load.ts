@@ -27,6 +27,8 @@ export interface LoadOptions {
   /** Messages in flight a room; with `rate`, messages a second in all instead. */
   window?: number
   rate?: number
+  /** Every member publishes, and nobody beside them; the window is each member's. */
+  everybody?: boolean
   /** Bytes of padding in each content. */
   size: number
   /** Connects under way at once. */
@@ -111,6 +113,7 @@ function argumentsOf(speech: Speech, options: LoadOptions, target: Target): stri
     rooms: options.rooms,
     window: options.window,
     rate: options.rate,
+    everybody: options.everybody ? 1 : undefined,
     size: options.size,
     dialing: options.dialing,
     slow: options.slow,

@@ -42,14 +42,14 @@ function setting(results: Results, name: string): string {
 }
 
 function targets(results: Results): string {
-  const peers: PeerName[] = ['gorilla', 'gorilla-frames', 'socket-io', 'bun']
+  const peers: PeerName[] = ['gorilla', 'gorilla-frames', 'socket-io', 'bun', 'ws-loop']
   const rows = targetRows.map((row) => [row.title, ...peers.map((peer) => targetCell(results, row, peer))])
   return `## Against the targets
 
 roomcast's figure divided by the peer's, in the same round: median (least–most), what it may be at most, and whether it
 is.
 
-${table(['', 'against gorilla', 'against gorilla, a frame a message', 'against Socket.IO', 'against Bun'], rows)}
+${table(['', 'against gorilla', 'against gorilla, a frame a message', 'against Socket.IO', 'against Bun', 'against the ws loop'], rows)}
 `
 }
 
@@ -68,8 +68,8 @@ function scenarioSection(results: Results, scenario: Scenario): string {
     results.servers[server]?.label ?? server,
     ...columns.map(({ cell }) => cell(results, scenario, server)),
   ])
-  const { members, rooms } = scenario.load
-  const clients = `${(members + rooms).toLocaleString('en-US')} clients`
+  const { members, rooms, everybody } = scenario.load
+  const clients = `${(members + (everybody ? 0 : rooms)).toLocaleString('en-US')} clients`
   return `### ${scenario.title}
 
 ${scenario.about} ${clients} in all.

@@ -53,6 +53,7 @@ const figures: Record<Measure, (result: LoadResult) => number | undefined> = {
   cpuPerDelivery: (result) => result.cpu_us_per_delivery,
   p99: (result) => result.latency?.p99_ms,
   crossP99: (result) => (result.cross_latency ?? result.latency)?.p99_ms,
+  peak: (result) => result.rss_peak_mib,
   memory: (result) => result.rss_kib_per_client,
   cpuPerConnect: (result) => result.cpu_us_per_connect,
   connects: (result) => result.connects_per_s,

@@ -2,7 +2,7 @@ import type { LoadOptions } from './load.ts'
 import type { ServerName } from './servers.ts'
 
 /** The figure that a scenario is about, and that its chart shows. */
-export type Measure = 'cpuPerDelivery' | 'p99' | 'crossP99' | 'memory' | 'cpuPerConnect' | 'connects'
+export type Measure = 'cpuPerDelivery' | 'peak' | 'p99' | 'crossP99' | 'memory' | 'cpuPerConnect' | 'connects'
 
 export interface Scenario {
   name: string
@@ -41,6 +41,8 @@ function slow(share: number): Scenario {
     measure: 'p99',
   }
 }
+
+const speakers: LoadOptions = { ...base, members: 200, everybody: true }
 
 const full: Scenario[] = [
   fanOut(8),
@@ -82,6 +84,22 @@ const full: Scenario[] = [
     title: 'One room of 10,000',
     about: 'One publisher, 8 messages of 64 bytes in flight.',
     load: { ...base, members: 10_000, window: 8 },
+    servers: EVERYBODY,
+    measure: 'cpuPerDelivery',
+  },
+  {
+    name: 'everybody',
+    title: 'Everybody speaks, saturated',
+    about: 'One room of 200, each of whom always has 8 messages of 64 bytes in flight.',
+    load: { ...speakers, window: 8 },
+    servers: EVERYBODY,
+    measure: 'cpuPerDelivery',
+  },
+  {
+    name: 'everybody-paced',
+    title: 'Everybody speaks, 20 messages a second each',
+    about: 'One room of 200, a message of 64 bytes every 50 ms from each: 796,000 deliveries a second.',
+    load: { ...speakers, rate: 4000 },
     servers: EVERYBODY,
     measure: 'cpuPerDelivery',
   },

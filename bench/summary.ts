@@ -8,6 +8,7 @@ const units: Record<Measure, string> = {
   cpuPerDelivery: 'µs CPU a delivery',
   p99: 'ms p99',
   crossP99: 'ms p99 across',
+  peak: 'MiB at most',
   memory: 'KiB a client',
   cpuPerConnect: 'µs CPU a connect',
   connects: 'connects/s',

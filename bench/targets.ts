@@ -4,7 +4,7 @@ import { figure, type Results, runsOf, type Spread, spread } from './results.ts'
 import type { Measure } from './scenarios.ts'
 import type { ServerName } from './servers.ts'
 
-export type PeerName = 'gorilla' | 'gorilla-frames' | 'socket-io' | 'bun'
+export type PeerName = 'gorilla' | 'gorilla-frames' | 'socket-io' | 'bun' | 'ws-loop'
 
 export interface TargetRow {
   title: string
@@ -40,6 +40,30 @@ export const targetRows: readonly TargetRow[] = [
     scenario: 'paced',
     measure: 'p99',
     most: { ...gorilla(0.8), 'socket-io': 0.8, bun: 1 },
+  },
+  {
+    title: 'everybody speaks, saturated: CPU a delivery',
+    scenario: 'everybody',
+    measure: 'cpuPerDelivery',
+    most: { 'ws-loop': 0.1 },
+  },
+  {
+    title: 'everybody speaks, saturated: memory',
+    scenario: 'everybody',
+    measure: 'peak',
+    most: { ...gorilla(1), 'socket-io': 1, bun: 1, 'ws-loop': 1 },
+  },
+  {
+    title: 'everybody speaks, paced: CPU a delivery',
+    scenario: 'everybody-paced',
+    measure: 'cpuPerDelivery',
+    most: { 'ws-loop': 0.1 },
+  },
+  {
+    title: 'everybody speaks, paced: memory',
+    scenario: 'everybody-paced',
+    measure: 'peak',
+    most: { ...gorilla(1), 'socket-io': 1, bun: 1, 'ws-loop': 1 },
   },
   {
     title: 'memory a client, idle',

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import fastifyWebsocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -9,6 +10,7 @@ import type { Config } from '../src/config.ts'
 import type { Client, FrameFault } from '../src/hub/client.ts'
 import type { ReadPump } from '../src/hub/read-pump.ts'
 import type { Socket } from '../src/hub/socket.ts'
+import type { Read } from './frame-reader.ts'
 import type { OtherListeners } from './other-listeners.ts'
 import { guardUpgrades } from './upgrade-guard.ts'
 
@@ -23,6 +25,8 @@ const CLOSE_TIMEOUT_MS = 2000
  */
 const MIN_PIECE_BYTES = 256
 const MIN_PIECES = 1024
+/** Under TLS a write is done in the next turn, or some turns later when it is large, and turns take a while under load. */
+const TLS_LAG_MS = 50
 const nothing = Buffer.alloc(0)
 
 /** The hub's socket: ws reads and does the closing handshake, frames are written to the TCP socket as they are. */
@@ -35,11 +39,30 @@ export class HubSocket extends WebSocket implements Socket {
     this.#stream = stream
   }
 
-  write(bytes: Buffer): boolean {
+  /** From now on the hub's client and pump get what comes; `read` takes the place of the receiver's own reading. */
+  serve(client: Client, pump: ReadPump, read: Read): void {
+    this.client = client
+    this.pump = pump
+    ;(this as unknown as { _receiver: { _write: Read } })._receiver._write = read
+  }
+
+  write(pieces: readonly Buffer[]): boolean {
     const stream = this.#stream
     if (stream === undefined || !stream.writable) return true
-    stream.write(bytes)
-    return stream.writableLength === 0
+    const isIdle = stream.writableLength === 0
+    if (pieces.length === 1) {
+      stream.write(pieces[0] as Buffer)
+    } else {
+      stream.cork()
+      for (const piece of pieces) stream.write(piece)
+      stream.uncork()
+    }
+    // TLS tells in the next turn, at the soonest, that the kernel has taken a write.
+    return this.lagMs > 0 ? isIdle : stream.writableLength === 0
+  }
+
+  get lagMs(): number {
+    return this.#stream instanceof TLSSocket ? TLS_LAG_MS : 0
   }
 
   onceTaken(listener: () => void): void {

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { readWhenThereIsTime } from '../plugins/frame-reader.ts'
 import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
 import type { Identity } from '../src/auth/permissions.ts'
@@ -19,6 +20,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     limits: config,
     maxNesting: config.maxNesting,
   }
+  const read = readWhenThereIsTime(hub.turn.inbox)
   const origins = new Set(config.allowedOrigins)
   const silentLog = silenced(app.log)
   const bucketOf = sharedBuckets(config)
@@ -69,7 +71,10 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       if (identity === undefined) throw new Error('a client got past authentication')
       const hubSocket = socket as HubSocket
       hubSocket.attach(raw.socket)
-      attachPumps(app, hubSocket, identity, options, () => bucketOf(identity, request))
+      // The plugin's own listener holds on to the request.
+      hubSocket.removeAllListeners('error')
+      const client = hub.connect(hubSocket, identity)
+      hubSocket.serve(client, new ReadPump(hub, client, options, bucketOf(identity, request)), read)
     },
   })
   hideOtherMethods(app, silentLog)
@@ -90,19 +95,6 @@ function hideOtherMethods(app: FastifyInstance, silentLog: FastifyBaseLogger): v
     onRequest: async (_request, reply) => reply.callNotFound(),
     handler: async () => {},
   })
-}
-
-function attachPumps(
-  app: FastifyInstance,
-  socket: HubSocket,
-  identity: Identity,
-  options: ReadPumpOptions,
-  shared: () => SharedBucket | undefined,
-): void {
-  // The plugin's own listener holds on to the request.
-  socket.removeAllListeners('error')
-  socket.client = app.hub.connect(socket, identity)
-  socket.pump = new ReadPump(app.hub, socket.client, options, shared())
 }
 
 /** Which bucket a client shares: its user's, or that of the address where the user has no name. */

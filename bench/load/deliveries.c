@@ -24,13 +24,37 @@ static uint8_t *find_content(uint8_t *line, const uint8_t *end) {
   return found;
 }
 
-static void check_order(struct load *load, struct client *client, uint64_t seq) {
-  if (seq <= client->last_seq) {
+static void check_order(struct load *load, uint64_t *last_seq, uint64_t seq) {
+  if (seq <= *last_seq) {
     load->disordered++;
     return;
   }
-  load->lost += seq - client->last_seq - 1;
-  client->last_seq = seq;
+  load->lost += seq - *last_seq - 1;
+  *last_seq = seq;
+}
+
+/** What was sent in a room where everybody speaks: checked against its sender. */
+static bool take_from_member(struct load *load, struct client *client, uint64_t seq) {
+  uint64_t members = (uint64_t)load->options.members, number = seq / members;
+  struct client *sender = &load->clients[seq % members];
+  if (sender == client) load->echoed++;
+  else if (sender->room != client->room || number == 0 || number > sender->sent) load->foreign++;
+  else {
+    check_order(load, &client->last_of[sender->index], number);
+    sender->delivered++;
+    return true;
+  }
+  return false;
+}
+
+static bool take_from_publisher(struct load *load, struct client *client, uint64_t seq) {
+  if (client->is_publisher) load->echoed++;
+  else if (seq > load->rooms[client->room].sent) load->foreign++;
+  else {
+    check_order(load, &client->last_seq, seq);
+    return true;
+  }
+  return false;
 }
 
 static void take_line(struct load *load, struct client *client, uint8_t *line, const uint8_t *end) {
@@ -40,23 +64,15 @@ static void take_line(struct load *load, struct client *client, uint8_t *line, c
   uint8_t *after = digits(content + SEQ_LENGTH, end, &seq);
   if (end - after > TIME_LENGTH && memcmp(after, TIME_MARK, TIME_LENGTH) == 0)
     digits(after + TIME_LENGTH, end, &sent_ns);
-  if (client->is_publisher) {
-    load->echoed++;
-    return;
-  }
   struct room *room = &load->rooms[client->room];
-  if (seq > room->sent) {
-    load->foreign++;
-    return;
-  }
-  check_order(load, client, seq);
+  if (!(load->options.everybody ? take_from_member : take_from_publisher)(load, client, seq)) return;
   client->received++;
   room->received++;
   if (!load->is_measuring) return;
   load->deliveries++;
   uint64_t latency = load->now_ns > sent_ns ? load->now_ns - sent_ns : 0;
   record(&load->latency, latency);
-  if (client->port_index != room->publisher_port) record(&load->cross_latency, latency);
+  if (!load->options.everybody && client->port_index != room->publisher_port) record(&load->cross_latency, latency);
 }
 
 /** A frame may hold several messages, one a line: gorilla's tutorial joins what is queued. */

@@ -36,7 +36,7 @@ static void read_tokens(struct load *load) {
 
 static void place_clients(struct load *load) {
   const struct options *o = &load->options;
-  load->total = o->members + o->rooms;
+  load->total = o->members + (o->everybody ? 0 : o->rooms);
   load->clients = calloc((size_t)load->total, sizeof *load->clients);
   load->rooms = calloc((size_t)o->rooms, sizeof *load->rooms);
   int slow = (int)(o->slow_share * o->members);
@@ -48,11 +48,14 @@ static void place_clients(struct load *load) {
     client->port_index = (client->is_publisher ? client->room : n / o->rooms) % o->port_count;
     // Evenly among the others: a server that visits members in order meets them all along the way.
     client->is_slow = !client->is_publisher && (int64_t)(n + 1) * slow / o->members > (int64_t)n * slow / o->members;
+    if (o->everybody) client->last_of = calloc((size_t)o->members, sizeof *client->last_of);
     if (client->is_publisher) load->rooms[client->room].publisher_port = client->port_index;
     else if (!client->is_slow) load->rooms[client->room].readers++;
   }
-  for (int n = 0; n < o->rooms; n++)
+  for (int n = 0; n < o->rooms; n++) {
+    if (o->everybody) load->rooms[n].readers--;
     if (load->rooms[n].readers == 0) fail("room %d has nobody who reads", n);
+  }
 }
 
 static void open_loop(struct load *load) {

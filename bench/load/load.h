@@ -12,6 +12,7 @@ struct options {
   int members, rooms;   // members are spread evenly; each room has one publisher beside them
   int window;           // messages in flight a room (closed loop), unless rate is set
   double rate;          // messages a second in all rooms together (open loop)
+  int everybody;        // every member publishes, and there are no publishers beside them; window is then a member's
   int size;             // bytes of padding in each content
   int dialing;          // connects under way at once
   double slow_share;    // of the members, who never read once they have joined
@@ -32,6 +33,8 @@ struct client {
   bool is_publisher, is_slow, wants_write;
   enum stage stage;
   uint64_t last_seq, received;
+  // Where everybody speaks: what it has said, how often that was received, and the last that it had of each member.
+  uint64_t sent, delivered, *last_of;
   struct buffer in, fragments, out;
 };
 
@@ -43,7 +46,7 @@ struct histogram {
 
 struct room {
   uint64_t sent, received;
-  int readers; // members that read, so that a delivery is owed to each
+  int readers; // members that read, so that a delivery is owed to each; where everybody speaks, but for one
   int publisher_port;
 };
 

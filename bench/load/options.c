@@ -21,6 +21,7 @@ static bool read_number(struct options *o, const char *name, const char *value) 
     { "--size", &o->size, NULL },       { "--dialing", &o->dialing, NULL }, { "--rate", NULL, &o->rate },
     { "--slow", NULL, &o->slow_share }, { "--warm", NULL, &o->warm_s },     { "--seconds", NULL, &o->run_s },
     { "--settle", NULL, &o->settle_s }, { "--limit", NULL, &o->limit_s },
+    { "--everybody", &o->everybody, NULL },
   };
   for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
     if (strcmp(name, numbers[n].name) != 0) continue;
@@ -59,6 +60,7 @@ void read_options(struct options *options, int count, char **words) {
   if (options->join == NULL || options->joined == NULL || options->message == NULL)
     fail("--join, --joined and --message say what the server speaks");
   if (options->members < options->rooms || options->rooms < 1) fail("each room needs a member");
+  if (options->everybody && options->slow_share > 0) fail("where everybody speaks, everybody reads");
 }
 
 /** Appends the template with its %NAMES% filled in. */

@@ -6,24 +6,39 @@
 
 static const uint64_t SECOND = 1000000000u, RSS_EVERY_NS = 200000000u;
 
-static void publish(struct load *load, int room_index, uint64_t stamp_ns) {
+/** The publisher of a room; where everybody speaks, the member. */
+static struct client *publisher_of(struct load *load, int turn) {
+  return &load->clients[load->options.everybody ? turn : load->options.members + turn];
+}
+
+static int publishers(const struct load *load) {
+  return load->options.everybody ? load->options.members : load->options.rooms;
+}
+
+/** Where everybody speaks, the number tells the member, too. */
+static uint64_t next_seq(struct load *load, struct client *publisher) {
+  uint64_t in_room = ++load->rooms[publisher->room].sent, own = ++publisher->sent;
+  return load->options.everybody ? own * (uint64_t)load->options.members + (uint64_t)publisher->index : in_room;
+}
+
+static void publish(struct load *load, struct client *publisher, uint64_t stamp_ns) {
   static struct buffer text;
-  struct room *room = &load->rooms[room_index];
-  struct client *publisher = &load->clients[load->options.members + room_index];
-  if (publisher->stage == GONE) fail("the server closed the publisher of room %d", room_index);
+  if (publisher->stage == GONE) fail("the server closed the publisher of room %d", publisher->room);
   text.length = 0;
-  fill(&text, load->options.message, room_index, ++room->sent, stamp_ns, load->options.size, "");
+  fill(&text, load->options.message, publisher->room, next_seq(load, publisher), stamp_ns, load->options.size, "");
   queue_frame(publisher, TEXT, text.bytes, text.length);
   if (load->is_measuring) load->published++;
 }
 
-/** Fills every room's window up; a message is out of it when the members have it, taken as a mean. */
+/** Fills every room's window up, or every member's where everybody speaks; a message is out of it when the members have it, taken as a mean. */
 static void publish_windows(struct load *load) {
-  for (int n = 0; n < load->options.rooms; n++) {
-    struct room *room = &load->rooms[n];
-    uint64_t before = room->sent, until = room->received / (uint64_t)room->readers + (uint64_t)load->options.window;
-    while (room->sent < until) publish(load, n, clock_ns());
-    if (room->sent > before) flush_out(load, &load->clients[load->options.members + n]);
+  for (int n = 0; n < publishers(load); n++) {
+    struct client *publisher = publisher_of(load, n);
+    struct room *room = &load->rooms[publisher->room];
+    uint64_t received = load->options.everybody ? publisher->delivered : room->received;
+    uint64_t before = publisher->sent, until = received / (uint64_t)room->readers + (uint64_t)load->options.window;
+    while (publisher->sent < until) publish(load, publisher, clock_ns());
+    if (publisher->sent > before) flush_out(load, publisher);
   }
 }
 
@@ -37,9 +52,9 @@ static void publish_due(struct load *load, uint64_t started_ns, uint64_t *turn) 
       timerfd_settime(load->timer, TFD_TIMER_ABSTIME, &at, NULL);
       return;
     }
-    int room = (int)(*turn % (uint64_t)load->options.rooms);
-    publish(load, room, due_ns);
-    flush_out(load, &load->clients[load->options.members + room]);
+    struct client *publisher = publisher_of(load, (int)(*turn % (uint64_t)publishers(load)));
+    publish(load, publisher, due_ns);
+    flush_out(load, publisher);
     (*turn)++;
   }
 }

@@ -1,68 +1,101 @@
-/** Small frames are joined to chunks of about this many bytes: one write each, and progress shows per chunk. */
-export const CHUNK_BYTES = 65_536
+import { CHUNK_BYTES, type Strand } from './strand.ts'
+
+/** So few bytes in several pieces are copied into one: cheaper than telling the kernel of each. */
+const COPIED_BYTES = 4096
+/** The same for neighbours among more bytes: a piece of this size costs as much to point at as to copy. */
+const TINY_BYTES = 512
+
+/** Frames of a strand that follow each other, from `from` to before `to`. */
+interface Stretch {
+  strand: Strand
+  from: number
+  to: number
+}
 
 /**
- * The frames that a client is to get in one turn of the event loop, as a node of a tree: `append` leads from a
- * batch to the batch with one more frame. Clients that are sent the same frames walk the same nodes, so 500 members
- * of a room share one list of frames and one joined buffer instead of each keeping its own.
+ * The frames that one client is to get in one turn of the event loop, in order: stretches of its rooms' strands, and
+ * between them frames of its own. What is shared costs no bytes here.
  */
 export class Batch {
-  readonly bytes: number
-  readonly #parent: Batch | undefined
-  readonly #frame: Buffer | undefined
-  #next: Batch | undefined
-  #chunks: Buffer[] | undefined
+  /** Of all frames. */
+  bytes = 0
+  /** What is before the last stretch. */
+  #parts: (Stretch | Buffer)[] | undefined
+  #strand: Strand | undefined
+  #from = 0
+  #to = 0
 
-  private constructor(parent: Batch | undefined, frame: Buffer | undefined) {
-    this.#parent = parent
-    this.#frame = frame
-    this.bytes = (parent?.bytes ?? 0) + (frame?.length ?? 0)
+  /** Takes the frame on that follows in the strand where this batch is; false when it is another one. */
+  follow(frame: Buffer): boolean {
+    if (this.#strand?.frame(this.#to) !== frame) return false
+    this.#to++
+    this.bytes += frame.length
+    return true
   }
 
-  /** A new root. A turn's batches hang on its root, so each turn starts with a new one. */
-  static empty(): Batch {
-    return new Batch(undefined, undefined)
-  }
-
-  append(frame: Buffer): Batch {
-    // Members of a room are visited one after the other, so remembering the last branch alone catches nearly all.
-    const last = this.#next
-    if (last !== undefined && last.#frame === frame) return last
-    const next = new Batch(this, frame)
-    this.#next = next
-    return next
-  }
-
-  /** The frames in order, joined to chunks of whole frames; a frame over CHUNK_BYTES is a chunk of its own. */
-  chunks(): Buffer[] {
-    this.#chunks ??= joinFrames(this.#frames(), this.bytes)
-    return this.#chunks
-  }
-
-  #frames(): Buffer[] {
-    const frames: Buffer[] = []
-    for (let batch: Batch | undefined = this; batch !== undefined; batch = batch.#parent) {
-      if (batch.#frame !== undefined) frames.push(batch.#frame)
+  /** Takes any frame of a strand on; one that is new to the strand is appended to it. */
+  append(strand: Strand, frame: Buffer): void {
+    const place = strand.place(frame)
+    if (strand !== this.#strand || place !== this.#to) {
+      this.#endStretch()
+      this.#strand = strand
+      this.#from = place
     }
-    return frames.reverse()
+    this.#to = place + 1
+    this.bytes += frame.length
+  }
+
+  /** Takes a frame on that nobody else gets. */
+  appendOwn(frame: Buffer): void {
+    this.#endStretch()
+    this.#parts ??= []
+    this.#parts.push(frame)
+    this.bytes += frame.length
+  }
+
+  /** All bytes, in pieces of whole frames and of no more than CHUNK_BYTES, but for larger frames. */
+  pieces(): readonly Buffer[] {
+    const strand = this.#strand
+    if (this.#parts === undefined && strand !== undefined && this.#from === 0 && this.#to === strand.length)
+      return strand.chunks()
+    this.#endStretch()
+    const pieces: Buffer[] = []
+    for (const part of this.#parts ?? []) {
+      if ('strand' in part) part.strand.addStretch(pieces, part.from, part.to)
+      else pieces.push(part)
+    }
+    if (pieces.length <= 1) return pieces
+    return this.bytes <= COPIED_BYTES ? [Buffer.concat(pieces, this.bytes)] : joinTiny(pieces)
+  }
+
+  #endStretch(): void {
+    if (this.#strand === undefined) return
+    this.#parts ??= []
+    this.#parts.push({ strand: this.#strand, from: this.#from, to: this.#to })
+    this.#strand = undefined
   }
 }
 
-function joinFrames(frames: Buffer[], bytes: number): Buffer[] {
-  if (frames.length <= 1) return frames
-  if (bytes <= CHUNK_BYTES) return [Buffer.concat(frames, bytes)]
-  const chunks: Buffer[] = []
+/** Joins tiny pieces that follow each other. */
+function joinTiny(pieces: readonly Buffer[]): Buffer[] {
+  const joined: Buffer[] = []
   let run: Buffer[] = []
-  let runBytes = 0
-  for (const frame of frames) {
-    if (runBytes > 0 && runBytes + frame.length > CHUNK_BYTES) {
-      chunks.push(run.length === 1 ? (run[0] as Buffer) : Buffer.concat(run, runBytes))
-      run = []
-      runBytes = 0
-    }
-    run.push(frame)
-    runBytes += frame.length
+  let bytes = 0
+  const endRun = () => {
+    if (run.length > 0) joined.push(run.length === 1 ? (run[0] as Buffer) : Buffer.concat(run, bytes))
+    run = []
+    bytes = 0
   }
-  chunks.push(run.length === 1 ? (run[0] as Buffer) : Buffer.concat(run, runBytes))
-  return chunks
+  for (const piece of pieces) {
+    const isTiny = piece.length <= TINY_BYTES
+    if (!isTiny || bytes + piece.length > CHUNK_BYTES) endRun()
+    if (isTiny) {
+      run.push(piece)
+      bytes += piece.length
+    } else {
+      joined.push(piece)
+    }
+  }
+  endRun()
+  return joined
 }

@@ -91,7 +91,7 @@ export class Client implements Watched {
     this.number = context.arrive()
     this.#context = context
     this.#socket = socket
-    this.#outbox = new Outbox(context.outboxMaxBytes)
+    this.#outbox = new Outbox(context.outboxMaxBytes, context.turn)
     this.#pump = new WritePump(socket, this.#outbox, context.turn, this)
   }
 
@@ -102,7 +102,7 @@ export class Client implements Watched {
   /** Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. */
   send(frame: Buffer, room: string | undefined): void {
     if (this.#state !== 'open') return
-    if (this.#pump.push(frame)) {
+    if (this.#pump.pushShared(frame, room)) {
       this.messagesOut++
     } else if (this.#context.slowClient === 'drop') {
       this.#drop(room)
@@ -133,7 +133,7 @@ export class Client implements Watched {
 
   sendPing(sequence: number): void {
     // Behind a backlog a ping proves nothing: there, the peer's taking it up is the sign of life.
-    if (this.#state !== 'open' || this.#outbox.blocked) return
+    if (this.#state !== 'open' || this.#pump.isStuck) return
     this.pulse.pinged(this.#context.clock.steadyMs())
     const payload = Buffer.allocUnsafe(4)
     payload.writeUInt32BE(sequence)
@@ -169,7 +169,7 @@ export class Client implements Watched {
     // A drain has a deadline of its own, for all clients.
     if (name !== 'goingAway') this.#destroySoon()
     const close = () => this.#socket.close(closeCodes[name].code, reason)
-    if (this.#outbox.blocked && name !== 'goingAway') {
+    if (this.#pump.isStuck && name !== 'goingAway') {
       this.#pump.abandon()
       close()
     } else {
@@ -261,7 +261,7 @@ export class Client implements Watched {
   }
 
   #control(frame: Buffer): void {
-    if (this.#state === 'open' && !this.#pump.push(frame, true)) this.disconnect('tooSlow', 'too slow')
+    if (this.#state === 'open' && !this.#pump.pushOwn(frame)) this.disconnect('tooSlow', 'too slow')
   }
 
   #drop(room: string | undefined): void {

@@ -1,5 +1,6 @@
-import { Backlog } from './backlog.ts'
-import type { Batch } from './batch.ts'
+import { Backlog, worthKeeping } from './backlog.ts'
+import { Batch } from './batch.ts'
+import type { Turn } from './turn.ts'
 
 const nothing: readonly Buffer[] = []
 
@@ -9,19 +10,23 @@ const nothing: readonly Buffer[] = []
  * slowness, however large; its bytes are shared with the other members who got it.
  *
  * Replies have as much room again, so that messages, which may be dropped, do not crowd them out.
- * Invariant: bytes that wait ≤ what one turn brought + maxBytes of messages, and of replies 2 · maxBytes in all.
+ * Invariant: bytes that wait ≤ what one burst brought + maxBytes of messages, and of replies 2 · maxBytes in all.
  */
 export class Outbox {
   readonly #maxBytes: number
+  readonly #turn: Turn
   /** What this turn has brought. */
   #batch: Batch | undefined
   /** What earlier turns have left; undefined for the many clients that keep up. */
   #backlog: Backlog | undefined
   #addedWhileBlocked = 0
   #blocked = false
+  /** The rest of the burst that the socket did not take at once is still that burst. */
+  #blockedIn = 0
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, turn: Turn) {
     this.#maxBytes = maxBytes
+    this.#turn = turn
   }
 
   /** Whether the socket has not taken everything that was written to it. */
@@ -34,41 +39,53 @@ export class Outbox {
     return (this.#backlog?.bytes ?? 0) + (this.#batch?.bytes ?? 0)
   }
 
-  /** Takes a frame on behind the others, or returns false: the client is too slow. `root` is the turn's batch. */
-  offer(frame: Buffer, root: Batch, isReply = false): boolean {
-    if (this.#blocked) {
-      const maxBytes = isReply ? 2 * this.#maxBytes : this.#maxBytes
-      if (this.#addedWhileBlocked + frame.length > maxBytes) return false
-      this.#addedWhileBlocked += frame.length
-    }
-    this.#batch = (this.#batch ?? root).append(frame)
+  /** Takes a room's frame on behind the others, or returns false: the client is too slow. */
+  offerShared(frame: Buffer, room: string | undefined): boolean {
+    if (this.#blocked && !this.#admits(frame, this.#maxBytes)) return false
+    this.#batch ??= new Batch()
+    if (!this.#batch.follow(frame)) this.#batch.append(this.#turn.strand(room), frame)
     return true
   }
 
-  /** Closes the turn and returns its chunks, to be written or kept; the array is shared with other clients. */
-  endTurn(): readonly Buffer[] {
-    if (this.#batch === undefined) return nothing
-    const chunks = this.#batch.chunks()
-    this.#batch = undefined
-    return chunks
+  /** The same with an answer or a notice, which nobody else gets. */
+  offerOwn(frame: Buffer): boolean {
+    if (this.#blocked && !this.#admits(frame, 2 * this.#maxBytes)) return false
+    this.#batch ??= new Batch()
+    this.#batch.appendOwn(frame)
+    return true
   }
 
-  /** Keeps a chunk that the socket cannot take yet. */
-  keep(chunk: Buffer): void {
+  /** Closes the turn and returns its pieces, to be written or kept; the array may be shared with other clients. */
+  endTurn(): readonly Buffer[] {
+    if (this.#batch === undefined) return nothing
+    const pieces = this.#batch.pieces()
+    this.#batch = undefined
+    return pieces
+  }
+
+  /** Keeps what the socket cannot take yet. */
+  keep(pieces: readonly Buffer[]): void {
+    if (pieces.length === 0) return
     this.#backlog ??= new Backlog()
-    this.#backlog.push(chunk)
+    for (const piece of worthKeeping(pieces)) this.#backlog.push(piece)
+  }
+
+  /** Whether earlier turns have left something. */
+  get isBehind(): boolean {
+    return this.#backlog !== undefined
   }
 
   /** Takes the next `maxBytes` at most of what earlier turns have left. */
-  take(maxBytes: number): Buffer | undefined {
-    const bytes = this.#backlog?.take(maxBytes)
+  take(maxBytes: number): Buffer[] {
+    const pieces = this.#backlog?.take(maxBytes) ?? []
     if (this.#backlog?.bytes === 0) this.#backlog = undefined
-    return bytes
+    return pieces
   }
 
-  /** The socket has not taken everything: from now on `maxBytes` counts. */
+  /** The socket has not taken everything: from the next burst on `maxBytes` counts. */
   block(): void {
     this.#blocked = true
+    this.#blockedIn = this.#turn.burst
   }
 
   /** The socket has taken everything. */
@@ -81,11 +98,18 @@ export class Outbox {
     this.#addedWhileBlocked = this.#blocked ? Math.min(this.#addedWhileBlocked, this.bytes) : 0
   }
 
-  /** Forgets all that waits; returns the bytes still owed for a chunk that is half out. */
+  /** Forgets all that waits; returns the bytes still owed for a frame that is half out. */
   discard(): Buffer | undefined {
     const rest = this.#backlog?.cutRest
     this.#batch = undefined
     this.#backlog = undefined
     return rest
+  }
+
+  #admits({ length }: Buffer, maxBytes: number): boolean {
+    if (this.#turn.burst === this.#blockedIn) return true
+    if (this.#addedWhileBlocked + length > maxBytes) return false
+    this.#addedWhileBlocked += length
+    return true
   }
 }

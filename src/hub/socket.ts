@@ -1,7 +1,9 @@
 /** What the hub needs of a WebSocket and of the TCP socket under it. Implementation: plugins/websocket.ts. */
 export interface Socket {
-  /** Writes whole bytes of frames; returns whether the kernel has taken everything handed over so far. */
-  write(bytes: Buffer): boolean
+  /** Writes pieces of frames, all at once; returns whether the kernel has taken everything handed over so far. */
+  write(pieces: readonly Buffer[]): boolean
+  /** So late the socket may be in telling that the kernel has taken what it had room for. */
+  readonly lagMs: number
   /** Calls `listener` once, when the kernel has taken everything handed over until now. */
   onceTaken(listener: () => void): void
   /** Bytes received so far, those of unfinished frames included. */

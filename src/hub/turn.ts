@@ -1,9 +1,13 @@
-import { Batch } from './batch.ts'
+import { Inbox } from './inbox.ts'
+import { Strand } from './strand.ts'
 
 /** After this long the loop gets its turn before more clients are flushed: a large room must not hold it. */
 const SLICE_MS = 8
-/** The clock is read once for so many flushes. */
+/** The clock is read once for so many flushes or bytes. */
 const FLUSHES_A_LOOK = 32
+const BYTES_A_LOOK = 1_048_576
+/** Where so much comes in that it is never all looked at, this is taken for one burst. */
+const BURST_MAX_MS = 1000
 /** So few clients (about a millisecond) do not wait for a large room whose flush has begun: they go before its rest. */
 const FEW = 256
 
@@ -13,7 +17,8 @@ const REST_MIN_MS = 0.5
 
 /** What a turn needs of a write pump. */
 export interface Flushable {
-  flush(): void
+  /** Returns how many bytes it has written. */
+  flush(): number
 }
 
 /**
@@ -21,7 +26,11 @@ export interface Flushable {
  * (setImmediate). The write system call is what fan-out costs, so all frames of a turn go in one.
  */
 export class Turn {
-  #root = Batch.empty()
+  readonly inbox = new Inbox(() => this.#schedule())
+  readonly #strands = new Map<string | undefined, Strand>()
+  #burst = 1
+  /** When a burst began that is longer than a turn. */
+  #burstSince = Infinity
   #dirty: Flushable[] = []
   #flushing: Flushable[] = []
   #flushed = 0
@@ -32,9 +41,19 @@ export class Turn {
   #onRested: (() => void)[] = []
   #isResting = false
 
-  /** Where this turn's batches begin. */
-  get root(): Batch {
-    return this.#root
+  /** What a room's members are to get in this turn; undefined stands for all clients. */
+  strand(room: string | undefined): Strand {
+    let strand = this.#strands.get(room)
+    if (strand === undefined) {
+      strand = new Strand()
+      this.#strands.set(room, strand)
+    }
+    return strand
+  }
+
+  /** The number of the present burst: what came in at one time, often in one turn, and in more where that takes long. */
+  get burst(): number {
+    return this.#burst
   }
 
   /** Has `pump` flushed at the end of this turn; a pump adds itself once a turn. */
@@ -60,13 +79,11 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#scheduled = false
-    if (this.#flushing.length === 0) this.#flushing = this.#takeDirty()
-    else if (this.#dirty.length <= FEW) for (const pump of this.#takeDirty()) pump.flush()
+    this.inbox.carryOn()
     const startedAt = performance.now()
-    while (this.#flushed < this.#flushing.length) {
-      this.#flushing[this.#flushed++]?.flush()
-      if (this.#flushed % FLUSHES_A_LOOK === 0 && performance.now() - startedAt > SLICE_MS) break
-    }
+    if (this.#flushing.length === 0) this.#flushing = this.#takeDirty()
+    else if (this.#dirty.length <= FEW) this.#flushFew(startedAt)
+    this.#flushed = flushUntil(this.#flushing, this.#flushed, startedAt + SLICE_MS)
     const now = performance.now()
     this.#spentMs += now - startedAt
     if (this.#flushed === this.#flushing.length) {
@@ -76,8 +93,27 @@ export class Turn {
       this.#flushing = []
       this.#flushed = 0
     }
-    if (this.#flushing.length > 0 || this.#dirty.length > 0) this.#schedule()
+    const hasMore = this.#flushing.length > 0 || this.#dirty.length > 0
+    if (hasMore) this.#schedule()
+    this.#countBurst(hasMore || this.inbox.isWaiting, startedAt)
     if (this.#onRested.length > 0 && !this.#isResting) this.#rest()
+  }
+
+  /** A burst is over when all of it is looked at and flushed. */
+  #countBurst(hasMore: boolean, now: number): void {
+    if (!hasMore || now - this.#burstSince > BURST_MAX_MS) {
+      this.#burst++
+      this.#burstSince = Infinity
+    } else if (this.#burstSince === Infinity) {
+      this.#burstSince = now
+    }
+  }
+
+  /** Half of the slice is left for the large room. */
+  #flushFew(startedAt: number): void {
+    const few = this.#takeDirty()
+    const flushed = flushUntil(few, 0, startedAt + SLICE_MS / 2)
+    if (flushed < few.length) this.#dirty = few.slice(flushed)
   }
 
   /** A large room's flush is not waited for. */
@@ -102,7 +138,20 @@ export class Turn {
   #takeDirty(): Flushable[] {
     const dirty = this.#dirty
     this.#dirty = []
-    this.#root = Batch.empty()
+    this.#strands.clear()
     return dirty
   }
+}
+
+/** Flushes `pumps` from index `from` on; returns the index of the first that is left. */
+function flushUntil(pumps: readonly Flushable[], from: number, endsAt: number): number {
+  let index = from
+  let bytes = 0
+  while (index < pumps.length) {
+    bytes += pumps[index++]?.flush() ?? 0
+    if (index % FLUSHES_A_LOOK !== 0 && bytes < BYTES_A_LOOK) continue
+    if (performance.now() > endsAt) break
+    bytes = 0
+  }
+  return index
 }

@@ -1,6 +1,6 @@
-import { CHUNK_BYTES } from './batch.ts'
 import type { Outbox } from './outbox.ts'
 import type { Socket } from './socket.ts'
+import { CHUNK_BYTES } from './strand.ts'
 import type { Flushable, Turn } from './turn.ts'
 
 /** So much goes in one write: 64 KiB of content with its envelope, too. */
@@ -16,6 +16,7 @@ export class WritePump implements Flushable {
   #isDirty = false
   #onEmpty: (() => void) | undefined
   #drains = 0
+  #blockedAt = 0
 
   constructor(socket: Socket, outbox: Outbox, turn: Turn, owner: { caughtUp(): void }) {
     this.#socket = socket
@@ -29,26 +30,42 @@ export class WritePump implements Flushable {
     return this.#drains
   }
 
-  /** Queues a frame for the end of this turn; false when the outbox is full. */
-  push(frame: Buffer, isReply = false): boolean {
-    if (!this.#outbox.offer(frame, this.#turn.root, isReply)) return false
-    if (!this.#isDirty) {
-      this.#isDirty = true
-      this.#turn.add(this)
-    }
+  /** Whether the socket's buffers are full. It may be blocked for less than that: see `lagMs`. */
+  get isStuck(): boolean {
+    return this.#outbox.blocked && this.#wasStuck()
+  }
+
+  /** Queues a room's frame for the end of this turn; false when the outbox is full. */
+  pushShared(frame: Buffer, room: string | undefined): boolean {
+    if (!this.#outbox.offerShared(frame, room)) return false
+    this.#addToTurn()
     return true
   }
 
-  flush(): void {
+  /** The same with a frame that nobody else gets. */
+  pushOwn(frame: Buffer): boolean {
+    if (!this.#outbox.offerOwn(frame)) return false
+    this.#addToTurn()
+    return true
+  }
+
+  flush(): number {
     this.#isDirty = false
-    for (const chunk of this.#outbox.endTurn()) {
-      if (this.#outbox.blocked) this.#outbox.keep(chunk)
-      else if (chunk.length <= WHOLE_BYTES) this.#write(chunk)
-      else {
-        this.#outbox.keep(chunk)
-        this.#writeBacklog()
-      }
+    let bytes = 0
+    if (this.#outbox.isBehind && !this.#outbox.blocked) {
+      bytes += this.#writeBacklog(Infinity)
+      this.#settle()
     }
+    const pieces = this.#outbox.endTurn()
+    let next = 0
+    while (next < pieces.length && !this.#outbox.blocked) {
+      const end = endOfWhole(pieces, next)
+      const group = end - next === pieces.length ? pieces : pieces.slice(next, end)
+      bytes += (pieces[next] as Buffer).length > WHOLE_BYTES ? this.#writeCut(group) : this.#write(group)
+      next = end
+    }
+    if (next < pieces.length) this.#outbox.keep(next === 0 ? pieces : pieces.slice(next))
+    return bytes
   }
 
   /** Writes all that waits, however long the peer takes, and then calls `then`, at once if nothing waits. */
@@ -61,34 +78,75 @@ export class WritePump implements Flushable {
   /** Drops what waits; a frame that is half out is still completed, so that a Close can follow it. */
   abandon(): void {
     const rest = this.#outbox.discard()
-    if (rest !== undefined) this.#socket.write(rest)
+    if (rest !== undefined) this.#socket.write([rest])
   }
 
-  #write(bytes: Buffer): void {
-    if (this.#socket.write(bytes)) return
-    this.#outbox.block()
-    this.#socket.onceTaken(() => this.#resume())
+  #addToTurn(): void {
+    if (this.#isDirty) return
+    this.#isDirty = true
+    this.#turn.add(this)
+  }
+
+  #write(pieces: readonly Buffer[]): number {
+    if (!this.#socket.write(pieces)) {
+      this.#outbox.block()
+      this.#blockedAt = performance.now()
+      this.#socket.onceTaken(() => this.#resume())
+    }
+    return lengthOf(pieces)
+  }
+
+  #writeCut(pieces: readonly Buffer[]): number {
+    this.#outbox.keep(pieces)
+    return this.#writeBacklog(Infinity)
   }
 
   /** In pieces of WHOLE_BYTES, so that a large message on a slow link shows progress. */
-  #writeBacklog(): void {
-    while (!this.#outbox.blocked) {
-      const bytes = this.#outbox.take(WHOLE_BYTES)
-      if (bytes === undefined) return
-      this.#write(bytes)
-    }
+  #writeBacklog(maxBytes: number): number {
+    let bytes = 0
+    while (!this.#outbox.blocked && this.#outbox.isBehind && bytes < maxBytes)
+      bytes += this.#write(this.#outbox.take(WHOLE_BYTES))
+    return bytes
   }
 
   #resume(): void {
-    this.#drains++
+    if (this.#wasStuck()) this.#drains++
     this.#outbox.unblock()
-    this.#writeBacklog()
+    // More waits for the end of the turn: many sockets may have room at one time.
+    this.#writeBacklog(WHOLE_BYTES)
+    this.#settle()
+    if (this.#outbox.isBehind && !this.#outbox.blocked) this.#addToTurn()
+  }
+
+  /** After a round of writing what waits. */
+  #settle(): void {
     this.#outbox.settle()
     if (this.#outbox.bytes === 0 && this.#onEmpty !== undefined) {
       const then = this.#onEmpty
       this.#onEmpty = undefined
       then()
     }
-    if (!this.#outbox.blocked) this.#owner.caughtUp()
+    if (!this.#outbox.blocked && !this.#outbox.isBehind) this.#owner.caughtUp()
   }
+
+  #wasStuck(): boolean {
+    return performance.now() - this.#blockedAt >= this.#socket.lagMs
+  }
+}
+
+/** Where the pieces from `from` on that go in one write end. */
+function endOfWhole(pieces: readonly Buffer[], from: number): number {
+  let end = from + 1
+  let bytes = pieces[from]?.length ?? 0
+  for (let piece = pieces[end]; piece !== undefined; piece = pieces[++end]) {
+    bytes += piece.length
+    if (bytes > WHOLE_BYTES) break
+  }
+  return end
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  let bytes = 0
+  for (const { length } of pieces) bytes += length
+  return bytes
 }

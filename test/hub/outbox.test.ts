@@ -1,13 +1,22 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Backlog } from '../../src/hub/backlog.ts'
-import { Batch, CHUNK_BYTES } from '../../src/hub/batch.ts'
+import { Backlog, worthKeeping } from '../../src/hub/backlog.ts'
+import { Batch } from '../../src/hub/batch.ts'
 import { Outbox } from '../../src/hub/outbox.ts'
+import { CHUNK_BYTES, Strand } from '../../src/hub/strand.ts'
 import { Turn } from '../../src/hub/turn.ts'
 import { WHOLE_BYTES, WritePump } from '../../src/hub/write-pump.ts'
 import { FakeSocket, turnEnd } from '../support/fake-socket.ts'
 
 const frame = (text: string) => Buffer.from(text)
+
+function pumpOf(socket: FakeSocket, maxBytes: number, caughtUp = () => {}) {
+  const turn = new Turn()
+  const outbox = new Outbox(maxBytes, turn)
+  const pump = new WritePump(socket, outbox, turn, { caughtUp })
+  const push = (bytes: Buffer) => pump.pushShared(bytes, 'r')
+  return { pump, outbox, push }
+}
 
 /** A pump whose flush takes a while. */
 const busyPump = (flushed: string[], name: string, busyMs: number) => ({
@@ -15,28 +24,102 @@ const busyPump = (flushed: string[], name: string, busyMs: number) => ({
     flushed.push(name)
     const until = performance.now() + busyMs
     while (performance.now() < until);
+    return 0
   },
 })
 
-t.test('a batch leads every client that is sent the same frames to the same buffer', async (t) => {
-  const root = Batch.empty()
-  const [a, b, c] = [frame('a'), frame('b'), frame('c')]
-  const one = root.append(a).append(b)
-  const other = root.append(a).append(b)
-  t.equal(one.chunks()[0], other.chunks()[0])
-  t.equal(String(one.chunks()[0]), 'ab')
-  t.equal(String(root.append(a).append(c).chunks()[0]), 'ac', 'a client that goes another way gets its own')
-  t.equal(String(one.append(c).chunks()[0]), 'abc', 'and the first way is still there')
-  t.equal(root.append(a).chunks()[0], a, 'a single frame is not copied')
+/** The batch of a client that gets these frames: a room's, as names of those in `strand`, and its own in capitals. */
+function batchOf(strand: Strand, frames: Map<string, Buffer>, gets: string): Batch {
+  const batch = new Batch()
+  for (const name of gets) {
+    const shared = frames.get(name)
+    if (shared === undefined) batch.appendOwn(frame(name))
+    else if (!batch.follow(shared)) batch.append(strand, shared)
+  }
+  return batch
+}
+
+const bytesOf = (batch: Batch) => Buffer.concat([...batch.pieces()])
+
+t.test('clients that are sent the same frames share one buffer', async (t) => {
+  const strand = new Strand()
+  const frames = new Map(['a', 'b', 'c'].map((name) => [name, frame(name)]))
+  const one = batchOf(strand, frames, 'abc')
+  const other = batchOf(strand, frames, 'abc')
+  t.equal(one.pieces()[0], other.pieces()[0])
+  t.equal(String(bytesOf(one)), 'abc')
+  const alone = new Strand()
+  const single = frame('single')
+  t.equal(batchOf(alone, new Map([['s', single]]), 's').pieces()[0], single, 'a single frame is not copied')
+})
+
+t.test('whoever is left out of some, and gets others of its own, gets the rest in order', async () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ size: fc.integer({ min: 1, max: 40_000 }), left: fc.nat(4), own: fc.boolean() }), {
+        maxLength: 30,
+      }),
+      (messages) => {
+        const strand = new Strand()
+        const batches = [0, 1, 2, 3, 4].map(() => ({ batch: new Batch(), due: [] as Buffer[] }))
+        for (const [index, { size, left, own }] of messages.entries()) {
+          const bytes = Buffer.alloc(size, index)
+          for (const [member, { batch, due }] of batches.entries()) {
+            if (member !== left) {
+              if (!batch.follow(bytes)) batch.append(strand, bytes)
+              due.push(bytes)
+            } else if (own) {
+              const answer = frame(`ack ${index}`)
+              batch.appendOwn(answer)
+              due.push(answer)
+            }
+          }
+        }
+        return batches.every(({ batch, due }) => {
+          const all = Buffer.concat(due)
+          return batch.bytes === all.length && bytesOf(batch).equals(all)
+        })
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
+
+t.test('the bytes of a room in which everybody speaks exist once', async (t) => {
+  const strand = new Strand()
+  const members = Array.from({ length: 50 }, () => new Batch())
+  for (let round = 0; round < 3; round++) {
+    for (const sender of members) {
+      const message = Buffer.alloc(2000)
+      for (const member of members) {
+        if (member === sender) member.appendOwn(frame('an answer'))
+        else if (!member.follow(message)) member.append(strand, message)
+      }
+    }
+  }
+  const memory = new Set(members.flatMap((member) => member.pieces().map(({ buffer }) => buffer)))
+  const bytes = [...memory].reduce((sum, { byteLength }) => sum + byteLength, 0)
+  t.ok(bytes < 2 * 150 * 2000, `${bytes} bytes for 150 messages of 2,000`)
+})
+
+t.test('a few bytes do not keep a large chunk in memory; a fair share of it is not copied', async (t) => {
+  const chunk = Buffer.alloc(CHUNK_BYTES)
+  const [few] = worthKeeping([chunk.subarray(0, 5000)])
+  t.not(few?.buffer, chunk.buffer)
+  const halves = [chunk.subarray(0, 15_000), chunk.subarray(20_000, 40_000)]
+  t.strictSame(
+    worthKeeping(halves).map(({ buffer }) => buffer === chunk.buffer),
+    [true, true],
+  )
 })
 
 t.test('chunks hold whole frames in order, whatever the sizes', async () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: CHUNK_BYTES * 2 }), { maxLength: 12 }), (sizes) => {
       const frames = sizes.map((size, index) => Buffer.alloc(size, index + 1))
-      let batch = Batch.empty()
-      for (const one of frames) batch = batch.append(one)
-      const chunks = batch.chunks()
+      const strand = new Strand()
+      for (const one of frames) strand.place(one)
+      const chunks = strand.chunks()
       const endsOf = (lengths: number[]) =>
         lengths.map((_, index) => lengths.slice(0, index + 1).reduce((a, b) => a + b))
       const ends = new Set(endsOf(sizes))
@@ -71,9 +154,9 @@ t.test('a backlog gives back what was pushed, in pieces of any size', async () =
             pushed = Buffer.concat([pushed, chunk])
             backlog.push(chunk)
           } else {
-            const piece = backlog.take(step.take)
-            if (piece !== undefined && piece.length > step.take) return false
-            taken = Buffer.concat([taken, piece ?? Buffer.alloc(0)])
+            const pieces = Buffer.concat(backlog.take(step.take))
+            if (pieces.length > step.take) return false
+            taken = Buffer.concat([taken, pieces])
           }
           if (backlog.bytes !== pushed.length - taken.length) return false
         }
@@ -97,8 +180,7 @@ t.test('a write pump loses, doubles and reorders nothing, whatever the socket ta
       async (steps) => {
         const socket = new FakeSocket()
         socket.room = 1000
-        const outbox = new Outbox(500_000)
-        const pump = new WritePump(socket, outbox, new Turn(), { caughtUp() {} })
+        const { pump, outbox } = pumpOf(socket, 500_000)
         const accepted: Buffer[] = []
         let next = 0
         for (const step of steps) {
@@ -106,12 +188,15 @@ t.test('a write pump loses, doubles and reorders nothing, whatever the socket ta
           else if ('read' in step) socket.read(step.read)
           else {
             const bytes = Buffer.alloc(step.push, ++next)
-            if (pump.push(bytes)) accepted.push(bytes)
+            if (next % 3 === 0 ? pump.pushOwn(bytes) : pump.pushShared(bytes, `${next % 2}`))
+              accepted.push(bytes)
           }
         }
         await turnEnd()
-        for (let rounds = 0; rounds < 1000 && (outbox.bytes > 0 || outbox.blocked); rounds++)
+        for (let rounds = 0; rounds < 1000 && (outbox.bytes > 0 || outbox.blocked); rounds++) {
           socket.read(1_000_000)
+          if (!outbox.blocked) await turnEnd()
+        }
         return Buffer.concat(socket.written).equals(Buffer.concat(accepted))
       },
     ),
@@ -121,8 +206,8 @@ t.test('a write pump loses, doubles and reorders nothing, whatever the socket ta
 
 t.test('all frames of a turn go in one write', async (t) => {
   const socket = new FakeSocket()
-  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp() {} })
-  for (let n = 0; n < 100; n++) pump.push(frame('x'))
+  const { push } = pumpOf(socket, 1000)
+  for (let n = 0; n < 100; n++) push(frame('x'))
   t.equal(socket.written.length, 0)
   await turnEnd()
   t.equal(socket.written.length, 1)
@@ -131,28 +216,27 @@ t.test('all frames of a turn go in one write', async (t) => {
 t.test('a burst that meets an idle socket is not slowness, an untaken backlog is', async (t) => {
   const socket = new FakeSocket()
   socket.room = 0
-  const outbox = new Outbox(1000)
-  const pump = new WritePump(socket, outbox, new Turn(), { caughtUp() {} })
-  for (let n = 0; n < 50; n++) t.ok(pump.push(Buffer.alloc(1000)), 'however large')
+  const { outbox, push } = pumpOf(socket, 1000)
+  for (let n = 0; n < 50; n++) t.ok(push(Buffer.alloc(1000)), 'however large')
   await turnEnd()
   t.ok(outbox.blocked)
-  t.ok(pump.push(Buffer.alloc(600)), 'up to maxBytes may be added')
-  t.notOk(pump.push(Buffer.alloc(600)), 'and no more')
-  t.ok(pump.push(Buffer.alloc(400)))
+  t.ok(push(Buffer.alloc(600)), 'up to maxBytes may be added')
+  t.notOk(push(Buffer.alloc(600)), 'and no more')
+  t.ok(push(Buffer.alloc(400)))
   await turnEnd()
   socket.read(49_000)
-  t.notOk(pump.push(Buffer.alloc(600)), 'still blocked')
+  t.notOk(push(Buffer.alloc(600)), 'still blocked')
   socket.read(100_000)
   t.notOk(outbox.blocked)
-  t.ok(pump.push(Buffer.alloc(5000)), 'a client that has caught up starts anew')
+  t.ok(push(Buffer.alloc(5000)), 'a client that has caught up starts anew')
 })
 
 t.test('the client is told once it has caught up', async (t) => {
   const socket = new FakeSocket()
   socket.room = 0
   let caughtUp = 0
-  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp: () => caughtUp++ })
-  pump.push(Buffer.alloc(WHOLE_BYTES + 10))
+  const { pump, push } = pumpOf(socket, 1000, () => caughtUp++)
+  push(Buffer.alloc(WHOLE_BYTES + 10))
   await turnEnd()
   t.equal(caughtUp, 0)
   socket.read(WHOLE_BYTES)
@@ -165,12 +249,12 @@ t.test('the client is told once it has caught up', async (t) => {
 t.test('an abandoned pump completes the frame that is half out, and only that', async (t) => {
   const socket = new FakeSocket()
   socket.room = 0
-  const pump = new WritePump(socket, new Outbox(1_000_000), new Turn(), { caughtUp() {} })
+  const { pump, push } = pumpOf(socket, 1_000_000)
   const large = Buffer.alloc(CHUNK_BYTES * 2, 1)
-  pump.push(large)
-  pump.push(frame('late'))
+  push(large)
+  push(frame('late'))
   await turnEnd()
-  pump.push(frame('later'))
+  push(frame('later'))
   pump.abandon()
   t.ok(Buffer.concat(socket.written).equals(large))
 })
@@ -178,8 +262,8 @@ t.test('an abandoned pump completes the frame that is half out, and only that', 
 t.test('finish waits until everything is with the socket', async (t) => {
   const socket = new FakeSocket()
   socket.room = 0
-  const pump = new WritePump(socket, new Outbox(1000), new Turn(), { caughtUp() {} })
-  pump.push(Buffer.alloc(WHOLE_BYTES + 1))
+  const { pump, push } = pumpOf(socket, 1000)
+  push(Buffer.alloc(WHOLE_BYTES + 1))
   let finished = false
   pump.finish(() => (finished = true))
   t.notOk(finished)
@@ -259,4 +343,18 @@ t.test("a large room's flush is not waited for, nor the rest that was before it"
   const timers = t.capture(globalThis, 'setTimeout', globalThis.setTimeout)
   t.ok((await atRest) < 201)
   t.strictSame(timers(), [])
+})
+
+t.test('what comes at one time is one burst, over however many turns it is looked at', async (t) => {
+  const turn = new Turn()
+  const { burst } = turn
+  turn.add(busyPump([], 'quick', 0))
+  await turnEnd()
+  t.equal(turn.burst, burst + 1, 'one turn was enough')
+  for (let n = 0; n < 3; n++) turn.inbox.wait(() => busyPump([], 'long', 10).flush())
+  turn.add(busyPump([], 'quick', 0))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(turn.burst, burst + 1, 'more is to be looked at')
+  while (turn.inbox.isWaiting) await turnEnd()
+  t.equal(turn.burst, burst + 2)
 })

@@ -5,6 +5,7 @@ export class FakeSocket implements Socket {
   written: Buffer[] = []
   /** Bytes that the kernel still has room for. */
   room = Infinity
+  lagMs = 0
   bytesRead = 0
   bytesWritten = 0
   closed: number | undefined
@@ -12,7 +13,8 @@ export class FakeSocket implements Socket {
   #held = 0
   #listeners: (() => void)[] = []
 
-  write(bytes: Buffer): boolean {
+  write(pieces: readonly Buffer[]): boolean {
+    const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
     this.written.push(bytes)
     this.bytesWritten += bytes.length
     const taken = Math.min(bytes.length, this.room)

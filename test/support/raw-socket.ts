@@ -1,12 +1,14 @@
 // One TCP socket that speaks HTTP and WebSocket byte by byte, well or badly, as the test likes.
 import { randomBytes } from 'node:crypto'
 import { connect as connectTcp, type NetConnectOpts, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { closePayload, type Frame, FrameReader, frame, hex, OPCODE } from './frames.ts'
 import { type Maybe, Notifier } from './until.ts'
 
 export interface Address {
   host: string
   port: number
+  tls?: boolean
 }
 
 export interface Response {
@@ -109,7 +111,10 @@ export class RawSocket {
     this.pong = pong
     this.#record = record
     // allowHalfOpen: the test, not Node, decides when this side closes.
-    this.tcp = connectTcp({ ...address, allowHalfOpen: true, ...tcp } as NetConnectOpts)
+    const options = { host: address.host, port: address.port, allowHalfOpen: true, ...tcp }
+    this.tcp = address.tls
+      ? connectTls({ ...options, rejectUnauthorized: false })
+      : connectTcp(options as NetConnectOpts)
     this.tcp.setNoDelay(true)
     this.tcp.on('connect', () => this.#events.notify())
     this.tcp.on('data', (chunk) => this.#onData(chunk))

@@ -2,11 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { get } from 'node:http'
+import { get as getOverTls } from 'node:https'
 import { createInterface } from 'node:readline'
 import { SECRET } from './token.ts'
 import { Notifier } from './until.ts'
 
 /** ROOMCAST_DIST names another build than dist/. */
+const TLS_PRELOAD = new URL('tls-preload.mjs', import.meta.url).href
 const ENTRY = `${process.env.ROOMCAST_DIST ?? 'dist'}/src/server.js`
 const START_MS = 30_000
 const STOP_MS = 15_000
@@ -59,6 +61,8 @@ export class Server {
   readonly process: ChildProcess
   readonly pid: number
   readonly host: string
+  /** Whether it speaks TLS: TEST_TLS_CERT and TEST_TLS_KEY are set, for it or for all servers of a test. */
+  readonly tls: boolean
   /** Every line of stdout, as printed. */
   readonly stdout: string[] = []
   /** Everything on stderr; a sound server prints nothing there. */
@@ -71,10 +75,14 @@ export class Server {
     // As many clients as descriptors allow on most machines: more would be warned of.
     const settings = { PORT: '0', HOST: '127.0.0.1', JWT_SECRET: SECRET, MAX_CLIENTS: '10000', ...env }
     const set = Object.entries(settings).filter(([, value]) => value !== '')
-    const [command, ...args] = [...endWithUs, ...prefix, process.execPath, ENTRY]
+    const { TEST_TLS_CERT = '', TEST_TLS_KEY = '' } = { ...process.env, ...env }
+    this.tls = TEST_TLS_CERT !== ''
+    const secrets = this.tls ? { TEST_TLS_CERT, TEST_TLS_KEY } : {}
+    const preload = this.tls ? ['--import', TLS_PRELOAD] : []
+    const [command, ...args] = [...endWithUs, ...prefix, process.execPath, ...preload, ENTRY]
     this.host = host ?? settings.HOST
     this.process = spawn(command as string, args, {
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(set) },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(set), ...secrets },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.pid = this.process.pid ?? 0
@@ -139,13 +147,14 @@ export class Server {
   }
 
   url(path = '/'): string {
-    return `http://${this.host}:${this.port}${path}`
+    return `http${this.tls ? 's' : ''}://${this.host}:${this.port}${path}`
   }
 
   /** GET /health (or a path beside it) over a connection of its own. */
   health(path = '/health', deadlineMs = 2_000): Promise<Health> {
     return new Promise((resolve, reject) => {
-      const request = get(this.url(path), { agent: false, timeout: deadlineMs }, (response) => {
+      const options = { agent: false, timeout: deadlineMs, rejectUnauthorized: false }
+      const request = (this.tls ? getOverTls : get)(this.url(path), options, (response) => {
         let body = ''
         response.setEncoding('utf8').on('data', (text: string) => {
           body += text
