@@ -34,7 +34,7 @@ t.teardown(() => server.stop())
 let runs = 0
 
 function loadOn(fault: string, chosen: LoadOptions = options): Promise<LoadResult> {
-  const path = fault === 'none' ? `/none-${++runs}` : `/${fault}`
+  const path = `/${fault}?${++runs}`
   return runLoad(program, { ...speech, path }, chosen, { ports: [server.port], pids: [server.pid] })
 }
 
@@ -76,4 +76,19 @@ t.test(
 t.test('slow readers are owed nothing', async (t) => {
   const result = await loadOn('none', { ...options, members: 10, slow: 0.2 })
   t.match(result, { sound: true, owed: result.sent * 8, slow_closed: 0 })
+})
+
+t.test('where everybody speaks, each has each message of the others once and in order', async (t) => {
+  const { rate: _, ...closed } = { ...options, everybody: true, runS: 0.1 }
+  for (const chosen of [
+    { ...closed, window: 3 },
+    { ...closed, rate: 500 },
+  ]) {
+    const result = await loadOn('none', chosen)
+    t.match(result, { sound: true, clients: 5, received_over_sent: 1 })
+    t.equal(result.received, result.sent * 4)
+  }
+  t.match(await loadOn('drop', { ...closed, rate: 500 }), { sound: false, lost: 1 })
+  t.match(await loadOn('twice', { ...closed, rate: 500 }), { sound: false, disordered: 1 })
+  t.match(await loadOn('echo', { ...closed, rate: 500 }), { sound: false, echoed: 1 })
 })

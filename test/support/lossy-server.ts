@@ -1,4 +1,5 @@
-// A peer of the benchmark with the fault that the path names: it meets one member, with the fifth message.
+// A peer of the benchmark with the fault that the path names: it meets one member, with the fifth message. A query
+// makes it another room.
 import { createServer } from 'node:http'
 import { type WebSocket, WebSocketServer } from 'ws'
 
@@ -41,7 +42,7 @@ class Room {
 }
 
 new WebSocketServer({ server }).on('connection', (socket, { url = '/' }) => {
-  const room = rooms.get(url) ?? new Room(url)
+  const room = rooms.get(url) ?? new Room(url.split('?')[0] ?? url)
   rooms.set(url, room)
   socket.on('message', (data) => {
     const text = String(data)
