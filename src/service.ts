@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -10,6 +9,7 @@ import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import { guardDescriptors } from './descriptor-guard.ts'
+import { type DevSecret, devSecret } from './dev-token.ts'
 import type { LogStream } from './log-stream.ts'
 import { loggedAddress } from './logged-text.ts'
 import { RefusalLog } from './refusal-log.ts'
@@ -127,12 +127,13 @@ export function loggedPath(url: string): string {
 
 /**
  * A first start must work without settings: outside production a server without key material makes itself a secret,
- * good until it stops. Throws ConfigError in production.
+ * kept where it is started. Throws ConfigError in production.
  */
-export function withKeyMaterial(config: Config): { config: Config; isTemporary: boolean } {
-  if (config.jwtSecret.length + config.jwtPublicKey.length > 0) return { config, isTemporary: false }
+export function withKeyMaterial(config: Config): { config: Config; devSecret?: DevSecret } {
+  if (config.jwtSecret.length + config.jwtPublicKey.length > 0) return { config }
   if (config.nodeEnv === 'production') {
     throw new ConfigError('JWT_SECRET or JWT_PUBLIC_KEY: one of them must be set when NODE_ENV is production')
   }
-  return { config: { ...config, jwtSecret: [randomBytes(32).toString('base64url')] }, isTemporary: true }
+  const made = devSecret()
+  return { config: { ...config, jwtSecret: [made.secret] }, devSecret: made }
 }

@@ -3,15 +3,13 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { verificationKeys } from './auth/keys.ts'
-import { signToken } from './auth/sign-token.ts'
 import { type Config, configFromEnv, variableName } from './config.ts'
+import { type DevSecret, devToken } from './dev-token.ts'
 import { drain } from './hub/drain.ts'
 import { closeLogStream, type LogStream, openLogStream } from './log-stream.ts'
 import { createService, withKeyMaterial } from './service.ts'
 import { onceForgotten, startWorkers } from './workers.ts'
 
-/** How long the token lasts that a server without key material prints. */
-const FIRST_TOKEN_SECONDS = 12 * 60 * 60
 /** Beyond the grace; a close that hangs longer is given up. */
 const LAST_RESORT_MS = 700
 
@@ -26,13 +24,13 @@ export interface Service {
  * refuses. `stop` is called for what must end the process otherwise than by a signal.
  */
 export async function start(stop: (cause: string) => void): Promise<Service> {
-  const { config, isTemporary } = withKeyMaterial(configFromEnv())
+  const { config, devSecret } = withKeyMaterial(configFromEnv())
   verificationKeys(config, variableName)
   const logStream = openLogStream()
   if (config.workers > 1 && cluster.isPrimary) {
     const log = pino({ level: config.logLevel }, logStream)
     log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
-    if (isTemporary) greet(config, config.port)
+    if (devSecret !== undefined) greet(config, config.port, devSecret)
     return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
   }
   const app = await createService(config, logStream)
@@ -41,7 +39,7 @@ export async function start(stop: (cause: string) => void): Promise<Service> {
   app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
   if (cluster.isWorker) onceForgotten(stop, app.log)
   else app.roomcastDescriptors.compareWith(config.maxClients)
-  if (isTemporary) greet(config, port)
+  if (devSecret !== undefined) greet(config, port, devSecret)
   return { stop: (signal) => end(app, config, signal, logStream) }
 }
 
@@ -82,21 +80,12 @@ async function exit(logStream: LogStream): Promise<void> {
 }
 
 /** Plain text and not a log line: it holds a token, for whoever looks at a first start. */
-function greet(config: Config, port: number): void {
-  const [key] = verificationKeys(config)
-  const claims = {
-    sub: 'dev',
-    exp: Math.floor(Date.now() / 1000) + FIRST_TOKEN_SECONDS,
-    ...(config.jwtAudience.length > 0 && { aud: config.jwtAudience[0] }),
-    // Whatever DEFAULT_CAN says, what is printed below must work.
-    can: { join: ['*'], publish: ['*'], broadcast: true },
-    ...(config.jwtIssuer.length > 0 && { iss: config.jwtIssuer[0] }),
-  }
-  const token = signToken(claims, key?.key ?? '', key?.algorithms[0] as 'HS256')
+function greet(config: Config, port: number, { file }: DevSecret): void {
+  const token = devToken(config, 'dev')
   const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host
   const url = `ws://${host.includes(':') ? `[${host}]` : host}:${port}/ws?token=${token}`
   process.stdout.write(`
-No JWT_SECRET is set, so this server made one that lasts until it stops. Connect with
+No JWT_SECRET is set, so this server made one that lasts ${file === undefined ? 'until it stops' : `as long as ${file}`}. Connect with
 
   ${url}
 

@@ -10,6 +10,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'server',
     'src/server.ts',
     'src/start.ts',
+    'src/dev-token.ts',
     'src/service.ts',
     'src/workers.ts',
     'src/log-stream.ts',

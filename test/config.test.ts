@@ -200,9 +200,9 @@ t.test('a key is used for the algorithms of its kind only', async (t) => {
 
 t.test('a server without key material makes a secret, but not in production', async (t) => {
   const made = withKeyMaterial(configFromEnv({}))
-  t.ok(made.isTemporary)
+  t.equal(made.devSecret?.secret, made.config.jwtSecret[0])
   t.equal(made.config.jwtSecret[0]?.length, 43)
-  t.notOk(withKeyMaterial(configFromEnv({ JWT_SECRET: 'x' })).isTemporary)
+  t.equal(withKeyMaterial(configFromEnv({ JWT_SECRET: 'x' })).devSecret, undefined)
   t.throws(() => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })), /JWT_SECRET or JWT_PUBLIC_KEY/)
 })
 

@@ -18,6 +18,9 @@ import type {
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
 
+/** Bytes of messages in one `history`: with its envelope a frame that clients take whose limit is 1 MiB, as many have. */
+const HISTORY_BYTES = 768 * 1024
+
 /** What a handler gives: an answer, or its text, now or later; or none, because it is sent already. */
 export type Answer = Sent | Promise<Sent>
 type Sent = Outbound | string | undefined
@@ -101,9 +104,23 @@ function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRe
   const answer = ({ position, messages }: Replay) =>
     position === undefined
       ? refusal('unavailable', 'no history at present', { id, room })
-      : historyText({ id, room }, position, messages)
+      : historyText({ id, room }, position, fitting(messages, since === undefined))
   const replay = hub.replay(room, since, limit)
   return replay instanceof Promise ? replay.then(answer) : answer(replay)
+}
+
+/** As many as fit into one answer, and one in any case: the newest, or else the first. */
+function fitting(messages: Replay['messages'], areNewest: boolean): Replay['messages'] {
+  const ordered = areNewest ? messages.toReversed() : messages
+  let bytes = 0
+  // A comma each.
+  const end = ordered.findIndex((message) => {
+    bytes += Buffer.byteLength(message) + 1
+    return bytes > HISTORY_BYTES
+  })
+  if (end < 0) return messages
+  const count = Math.max(1, end)
+  return areNewest ? messages.slice(-count) : messages.slice(0, count)
 }
 
 function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {

@@ -343,6 +343,22 @@ async function tellsWithJoin(t: Test, nodes: Nodes, forget: RecoveryOptions['for
   await nodes.close(a, b, ...joiners)
 }
 
+/** Common clients take frames of 1 MiB at most. */
+async function givesLargeHistoryInParts(t: Test, a: Client, b: Client): Promise<void> {
+  const room = newRoom()
+  const { epoch } = positionOf(await b.join(room))
+  await a.join(room)
+  for (const n of range(1, 5)) await a.publish(room, `${n}`.repeat(200_000))
+  const ask = async (more: object) => {
+    const { messages } = await b.request({ type: 'history', room, ...more })
+    return offsets(messages as Envelope[])
+  }
+  t.same(await ask({}), [3, 4, 5], 'the newest that fit into a frame')
+  t.same(await ask({ since: { epoch, offset: 0 } }), [1, 2, 3], 'the oldest after since')
+  t.same(await ask({ since: { epoch, offset: 3 } }), [4, 5], 'and the rest')
+  await Promise.all([a, b].map((client) => client.leave(room)))
+}
+
 async function givesHistory(t: Test, nodes: Nodes): Promise<void> {
   const room = newRoom()
   const [a, b] = [await nodes.connect('a'), await nodes.connect('b')]
@@ -377,7 +393,8 @@ async function givesHistory(t: Test, nodes: Nodes): Promise<void> {
       `limit ${JSON.stringify(limit)}`,
     )
   }
-  const live = (await b.fence()).filter(({ type }) => type === 'message')
+  await givesLargeHistoryInParts(t, a, b)
+  const live = (await b.fence()).filter(({ type, room: of }) => type === 'message' && of === room)
   const { messages } = await b.request({ type: 'history', room })
   t.same(messages, live, 'they are the very envelopes')
   await b.leave(room)
