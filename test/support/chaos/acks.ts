@@ -84,7 +84,7 @@ function checkNode(
     )
     if (isMoving || !/^(joined|reset|ack|history)$/.test(last?.envelope.type ?? '')) continue
     verdict.count('deliveries of what was acked node')
-    if (!walk.has(room, mid))
+    if (!walk.has(mid))
       verdict.violate('acked node, not delivered', life, ack.atMs, `${mid} by ${one.life.person}`, mid)
   }
 }

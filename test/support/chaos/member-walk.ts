@@ -43,7 +43,8 @@ export class MemberWalk {
   readonly #verdict: Verdict
   readonly #rooms = new Map<string, Membership>()
   readonly #since = new Map<string, Position>()
-  readonly #broadcasts = new Set<string>()
+  /** In whatever way, in whichever membership. */
+  readonly #got = new Set<string>()
   /** The requests that have no answer yet, in their order. */
   readonly #unanswered: string[] = []
 
@@ -61,9 +62,9 @@ export class MemberWalk {
     }
   }
 
-  /** What this connection has of a message; undefined if it never got it. */
-  has(room: string, mid: string): boolean {
-    return this.#rooms.get(room)?.seen.has(mid) === true
+  /** Whether this connection has ever got the message. */
+  has(mid: string): boolean {
+    return this.#got.has(mid)
   }
 
   #violate(kind: string, { atMs }: Event, text: string, mid?: string): void {
@@ -180,19 +181,22 @@ export class MemberWalk {
   }
 
   #onMessage(event: Event): void {
-    const { mid, atMs, envelope } = event
+    const { mid, envelope } = event
+    this.#verdict.count('deliveries')
     const message = this.#story.messages.get(mid)
     const fault = message === undefined ? 'nobody has sent it' : this.#alteration(event, message)
     if (fault !== undefined || message === undefined) {
       this.#violate('altered', event, `${fault}: ${event.text.slice(0, 200)}`, mid)
       return
     }
-    this.#verdict.count('deliveries')
     const { room } = envelope
-    if (room === undefined) {
-      this.#onBroadcast(event, message)
-      return
-    }
+    if (room === undefined) this.#onBroadcast(event, message)
+    else this.#onRoomMessage(event, message, room)
+    this.#got.add(mid)
+  }
+
+  #onRoomMessage(event: Event, message: Message, room: string): void {
+    const { mid, atMs, envelope } = event
     const membership = this.#room(room)
     if (!membership.isMember) {
       this.#violate('not a member', event, event.text, mid)
@@ -252,11 +256,10 @@ export class MemberWalk {
   #onBroadcast(event: Event, { tries }: Message): void {
     const { mid, envelope } = event
     if (envelope.offset !== undefined) this.#violate('a broadcast with an offset', event, event.text, mid)
-    if (this.#broadcasts.has(mid)) {
+    if (this.#got.has(mid)) {
       if (tries.length === 1) this.#violate('twice', event, `the broadcast ${mid}, sent once`, mid)
       else this.#verdict.count('broadcasts twice, repeated')
     }
-    this.#broadcasts.add(mid)
   }
 
   /** Each message once, with the exceptions that the documents name. */

@@ -3,8 +3,8 @@ import { type Client, connect, type Envelope } from '../client.ts'
 import type { Address } from '../raw-socket.ts'
 import { pace } from '../until.ts'
 import type { Dice } from './dice.ts'
+import { Drafts } from './drafts.ts'
 import type { Life, Recording } from './recording.ts'
-import { contentWith } from './story.ts'
 
 const BACK_OFF_MS = 100
 const BACK_OFF_MAX_MS = 5000
@@ -14,7 +14,6 @@ const CONNECT_MS = 4000
 export const SILENT_MS = 4000
 /** A member without a position asks for one, so often. */
 const ASK_MS = 1000
-const MAX_TRIES = 5
 const FOREVER_MS = 2 ** 31 - 1
 
 export interface Place {
@@ -41,15 +40,6 @@ interface Room {
   asked: string | undefined
 }
 
-interface Draft {
-  mid: string
-  room: string | undefined
-  rest: string
-  echo: boolean
-  key: string | undefined
-  tries: number
-}
-
 /** Content that is easily altered on the way: numbers, escapes and spaces that a parser would not keep. */
 const rests = [
   '"n":1.0',
@@ -62,22 +52,18 @@ const rests = [
 
 export class Person {
   readonly name: string
-  /** What others do not do: join again after a jump in `offset`. */
+  /** Joins again after a jump in `offset`; the others have the README's lines and no more. */
   readonly #isCareful: boolean
   readonly #options: PersonOptions
   readonly #rooms: Map<string, Room>
-  /** Sent on this connection and not acked, by request id. */
-  readonly #unacked = new Map<string, Draft>()
-  /** To be sent again: without an ack at once, acked `node` when acks say `cluster` again. */
-  #again: Draft[] = []
-  #local: Draft[] = []
+  readonly #drafts = new Drafts((text) => this.#send(text))
   #isWanted = true
   #client: Client | undefined
   #life: Life | undefined
   #heardAtMs = 0
   #heardBytes = 0
   #ids = 0
-  #drafts = 0
+  #said = 0
   #reconnectInMs: number | undefined
   #attempts = 0
   /** The marks that it has got or sent; see Crowd. */
@@ -111,7 +97,7 @@ export class Person {
 
   /** Whether nothing that it has sent waits for an ack. */
   get isAnswered(): boolean {
-    return this.#unacked.size === 0
+    return this.#drafts.isAnswered
   }
 
   /** Comes, and comes back, until `end`. */
@@ -146,10 +132,10 @@ export class Person {
   say(room: string | undefined, mark?: string): string | undefined {
     if (this.#life === undefined || (room !== undefined && this.#rooms.get(room)?.isJoined !== true)) return
     const { dice } = this.#options
-    const mid = mark ?? `${this.name}-${++this.#drafts}`
+    const mid = mark ?? `${this.name}-${++this.#said}`
     if (mark !== undefined) this.marks.add(mark)
     const key = dice.chance(0.4) ? `k-${mid}` : undefined
-    this.#publish({ mid, room, rest: dice.pick(rests), echo: dice.chance(0.5), key, tries: 0 })
+    this.#drafts.publish({ mid, room, rest: dice.pick(rests), echo: dice.chance(0.5), key })
     return mid
   }
 
@@ -182,7 +168,8 @@ export class Person {
     const client = await connect(address, this.name, {}, { record: false, deadlineMs: CONNECT_MS }).catch(
       () => undefined,
     )
-    if (client === undefined) return
+    if (!this.#isWanted) client?.socket.destroy()
+    if (client === undefined || !this.#isWanted) return
     const { recording } = this.#options
     const life: Life = { n: recording.lives.length, person: this.name, node: index, lines: [] }
     recording.lives.push(life)
@@ -216,14 +203,12 @@ export class Person {
       room.isJoined = false
       room.asked = undefined
     }
-    this.#again.push(...[...this.#unacked.values()].filter(({ key }) => key !== undefined))
-    this.#unacked.clear()
+    this.#drafts.onEnd()
   }
 
   #request(envelope: Record<string, unknown>): string {
     const id = `r${++this.#ids}`
-    const { type, content: _, ...fields } = envelope
-    this.#send(JSON.stringify({ type, id, ...fields }))
+    this.#send(JSON.stringify({ ...envelope, id }))
     return id
   }
 
@@ -236,21 +221,12 @@ export class Person {
     return this.#request({ type: 'join', room: name, ...(position && { since: position }) })
   }
 
-  #publish(draft: Draft): void {
-    draft.tries++
-    const { mid, room, rest, echo, key } = draft
-    const id = `m${++this.#ids}`
-    const head = JSON.stringify({ type: 'message', id, room, key, ...(echo && { echo }) })
-    this.#unacked.set(id, draft)
-    this.#send(`${head.slice(0, -1)},"content":${contentWith(mid, rest)}}`)
-  }
-
   #onEnvelope(life: Life, envelope: Envelope, text: string): void {
     if (this.#life !== life) return
     life.lines.push({ atMs: performance.now(), isSent: false, text })
     const { type } = envelope
     const room = this.#rooms.get(String(envelope.room))
-    if (type === 'ack') this.#onAck(envelope)
+    if (type === 'ack') this.#drafts.onAck(envelope, (name) => this.#rooms.get(name)?.isJoined === true)
     else if (type === 'closing') this.#reconnectInMs = Number(envelope.reconnectInMs)
     else if (type === 'error') this.#onError(envelope)
     else if (room === undefined) return
@@ -269,10 +245,7 @@ export class Person {
     if (epoch === undefined) room.position = undefined
     else if (recovered !== true && !isPlain) room.position = { epoch: String(epoch), offset: Number(offset) }
     if (room.asked === id || room.position === undefined) room.asked = undefined
-    const isDue = (draft: Draft) => (draft.room ?? room.name) === room.name
-    const due = this.#again.filter(isDue)
-    this.#again = this.#again.filter((draft) => !isDue(draft))
-    for (const draft of due) if (draft.tries < MAX_TRIES) this.#publish(draft)
+    this.#drafts.onJoined(room.name)
   }
 
   #onLeft(room: Room): void {
@@ -281,40 +254,28 @@ export class Person {
     room.asked = undefined
   }
 
-  /** The careful join with the old position, as the documents say; the others take the one that is named. */
+  /** All join with the position from before; whoever has none takes the one that is named. */
   #onReset(room: Room, { epoch, offset }: Envelope): void {
     room.isLocal = false
-    if (room.position !== undefined && this.#isCareful) room.asked = this.#join(room)
-    else room.position = { epoch: String(epoch), offset: Number(offset) }
+    if (room.position === undefined) room.position = { epoch: String(epoch), offset: Number(offset) }
+    else room.asked = this.#join(room)
   }
 
   #onMessage(room: Room, { offset, content }: Envelope): void {
     const { m } = content as { m: string }
     if (m.startsWith('mark')) this.marks.add(m)
     const { position } = room
-    if (offset === undefined || position === undefined || room.asked !== undefined) return
-    if (Number(offset) > position.offset + 1 && this.#isCareful) room.asked = this.#join(room)
+    if (offset === undefined || position === undefined) return
+    // The README's three lines take every offset.
+    if (!this.#isCareful) position.offset = Number(offset)
+    else if (room.asked !== undefined) return
+    else if (Number(offset) > position.offset + 1) room.asked = this.#join(room)
     else position.offset = Number(offset)
   }
 
-  #onAck({ id, scope }: Envelope): void {
-    const draft = this.#unacked.get(String(id))
-    this.#unacked.delete(String(id))
-    if (draft === undefined) return
-    if (scope === 'node' && draft.key !== undefined) this.#local.push(draft)
-    if (scope !== 'cluster') return
-    const due = this.#local.filter(({ room }) => room === undefined || this.#rooms.get(room)?.isJoined)
-    this.#local = this.#local.filter((one) => !due.includes(one))
-    for (const one of due) if (one.tries < MAX_TRIES) this.#publish(one)
-  }
-
-  /** A join that was refused for now is tried again. */
-  #onError({ id, code, room: name }: Envelope): void {
-    const draft = this.#unacked.get(String(id))
-    this.#unacked.delete(String(id))
-    if (draft?.key !== undefined) this.#again.push(draft)
-    const room = this.#rooms.get(String(name))
-    if (code === 'unavailable' && draft === undefined && room !== undefined && !room.isJoined)
-      this.#client?.socket.destroy()
+  /** A join that was refused for now is tried again, on another connection. */
+  #onError(envelope: Envelope): void {
+    const isDraft = this.#drafts.onError(envelope)
+    if (envelope.code === 'unavailable' && !isDraft) this.cut()
   }
 }
