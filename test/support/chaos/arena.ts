@@ -1,9 +1,10 @@
 // What a chaos run is played on: nodes as processes, on Redis in one of its forms, or a single one in memory.
 import { freePort } from '../free-port.ts'
 import { startRedis, type TestRedis } from '../redis.ts'
-import { startCluster, startSentinelSet, type TestSentinel } from '../redis-topologies.ts'
+import { startSentinelSet, type TestSentinel } from '../redis-topologies.ts'
 import { type Env, type Server, startServer } from '../server.ts'
 import { TcpRelay } from '../tcp-relay.ts'
+import { startCluster, type TestCluster } from '../test-cluster.ts'
 import type { Crowd } from './crowd.ts'
 import type { Place } from './person.ts'
 
@@ -55,7 +56,8 @@ export interface Arena {
   nodes: ChaosNode[]
   redises: TestRedis[]
   sentinels: TestSentinel[]
-  /** By node: what stands between it and Redis, where there is one Redis. */
+  cluster?: TestCluster
+  /** With one Redis what stands between it and each node, with a Cluster between all nodes and each server. */
   relays: TcpRelay[]
   /** Comes when the run begins. */
   crowd?: Crowd
@@ -107,8 +109,10 @@ async function openRedis(arena: Arena, closers: (() => Promise<unknown>)[]): Pro
     closers.push(() => set.stop())
     return Array(NODES).fill(set.url)
   }
-  const set = await startCluster(NODES)
-  arena.redises = [...set.masters, ...set.replicas]
-  closers.push(() => set.stop())
-  return Array(NODES).fill(set.url)
+  const cluster = await startCluster(NODES, { isRelayed: true })
+  arena.cluster = cluster
+  arena.redises = cluster.servers
+  arena.relays = cluster.servers.map((server) => cluster.relayOf(server))
+  closers.push(() => cluster.stop())
+  return Array(NODES).fill(cluster.url)
 }

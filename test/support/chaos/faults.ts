@@ -5,7 +5,6 @@ import { roleOf } from '../redis-topologies.ts'
 import { pace, pollUntil } from '../until.ts'
 import type { Arena, ChaosNode, Mode } from './arena.ts'
 import { Dice } from './dice.ts'
-import { moveSlot } from './slot-move.ts'
 
 /** Arguments of a fault, drawn before the run; which of them it takes is its own affair. */
 export interface Draw {
@@ -118,23 +117,23 @@ const ofRedis: FaultKind[] = [
     await redis.command('CONFIG', 'SET', 'maxmemory', 0)
   }),
   fault('redis', 'sentinel-failover', 5, ['sentinel'], replicated, sentinelFailover),
-  fault('redis', 'cluster-failover', 5, ['cluster'], replicated, clusterFailover),
-  fault('redis', 'slot-move', 4, ['cluster'], [], async (arena, { which }) => {
-    await moveSlot(await masters(arena), which)
+  fault('redis', 'cluster-failover', 5, ['cluster'], replicated, async ({ cluster }, { which }) => {
+    await cluster?.failOver(which % cluster.masters.length)
   }),
+  fault('redis', 'slot-move', 4, ['cluster'], [], moveSlot),
 ]
 
 const ofLinks: FaultKind[] = [
-  fault('link', 'link-cut', 3, ['single'], [], async ({ relays }, { which, word }) => {
+  fault('link', 'link-cut', 3, ['single', 'cluster'], [], async ({ relays }, { which, word }) => {
     relays[which % relays.length]?.cut(word)
   }),
-  fault('link', 'link-freeze', 5, ['single'], [], async ({ relays }, { which, word, ms }) => {
+  fault('link', 'link-freeze', 5, ['single', 'cluster'], [], async ({ relays }, { which, word, ms }) => {
     const relay = relays[which % relays.length]
     relay?.freeze(word)
     await pace(ms)
     relay?.heal()
   }),
-  fault('link', 'link-slow', 2, ['single'], [], async ({ relays }, { which, ms, share }) => {
+  fault('link', 'link-slow', 2, ['single', 'cluster'], [], async ({ relays }, { which, ms, share }) => {
     const relay = relays[which % relays.length]
     if (relay === undefined) return
     relay.latencyMs = share * 400
@@ -164,14 +163,13 @@ async function sentinelFailover({ sentinels }: Arena): Promise<void> {
   await pollUntil('the failover', isOver, FAILOVER_MS)
 }
 
-async function clusterFailover({ redises }: Arena, { which }: Draw): Promise<void> {
-  const roles = await Promise.all(redises.map(roleOf))
-  const replicas = redises.filter((_, n) => roles[n] === 'slave')
-  const chosen = replicas[which % Math.max(1, replicas.length)]
-  await chosen?.command('CLUSTER', 'FAILOVER')
-  await pollUntil(
-    'the failover',
-    async () => chosen === undefined || (await roleOf(chosen)) === 'master',
-    FAILOVER_MS,
-  )
+/** One that holds something goes to another master. */
+async function moveSlot(arena: Arena, { which }: Draw): Promise<void> {
+  const all = await masters(arena)
+  const [from, to] = [all[which % all.length], all[(which + 1) % all.length]]
+  if (from === undefined || to === undefined || from === to) return
+  const [, keys] = (await from.command('SCAN', 0, 'COUNT', 1000)) as [string, string[]]
+  const key = keys[which % Math.max(1, keys.length)]
+  if (key === undefined) return
+  await arena.cluster?.moveSlot(Number(await from.command('CLUSTER', 'KEYSLOT', key)), from, to)
 }
