@@ -59,12 +59,9 @@ async function play(arena: Arena, plan: readonly Step[], recording: Recording): 
 }
 
 async function strike(arena: Arena, { kind, draw }: Step, { faults, mode }: Recording): Promise<void> {
-  const nodes = {
-    node: [nodeOf(arena, draw).index],
-    link: [nodeOf(arena, draw).index],
-    client: [],
-    redis: undefined,
-  }
+  const own = [nodeOf(arena, draw).index]
+  // A Cluster's relays stand before its servers, for all nodes.
+  const nodes = { node: own, link: mode === 'single' ? own : undefined, client: [], redis: undefined }
   const fault = {
     kind: kind.name,
     detail: JSON.stringify(draw),
