@@ -65,6 +65,7 @@ export class RedisInquiry<Answer> {
   async #run(): Promise<void> {
     const restMs = this.#endedAtMs + ROUND_MIN_MS - performance.now()
     if (restMs > 0) await sleep(restMs)
+    if (this.#isClosed) return
     const servers = this.#options.servers()
     const known = new Set(servers.map(nameOf))
     for (const server of this.#clients.keys()) if (!known.has(server)) this.#forget(server)

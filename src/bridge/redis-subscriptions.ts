@@ -99,11 +99,18 @@ export class RedisSubscriptions {
 
   /** Sent on one connection in order, so a later SUBSCRIBE of the same channel wins. */
   #giveBack(channels: readonly string[]): void {
-    if (channels.length > 0) this.#client?.unsubscribe(channels).catch((error) => this.#host.onFailure(error))
+    if (channels.length === 0) return
+    this.#client?.unsubscribe(channels).catch((error) => {
+      // Who no longer has a channel has given it up.
+      if (isElsewhere(error)) this.#host.onElsewhere()
+      else this.#host.onFailure(error)
+    })
   }
 
   /** Subscribes everything on a new connection; `progress` is called as it goes on. Rejects when Redis refuses one. */
   async resume(client: RedisClient, progress: () => void): Promise<void> {
+    // The one before may have been lost before it was ready.
+    this.suspend()
     this.#client = client
     client.onGivenUp(() => this.#noteGivenUp(client))
     const asked: Promise<Error | undefined>[] = []
@@ -129,7 +136,7 @@ export class RedisSubscriptions {
   /** The connection is gone, and every confirmation with it. */
   suspend(): void {
     this.#client = undefined
-    for (const [channel, wanted] of this.#wanted) this.#lapse(channel, wanted)
+    for (const [channel, wanted] of this.#wanted) if (wanted.state !== 'idle') this.#lapse(channel, wanted)
   }
 
   /** Subscribes what is wanted and was refused or given up. */

@@ -11,6 +11,8 @@ const MAX_SAME = 16
 
 /** Memberships that have ended while something is remembered, at most; beyond that the oldest are forgotten. */
 const MAX_ENDED = 10_000
+/** Of one client in one room. */
+const MAX_ENDED_SAME = 16
 
 /** A membership that has ended, by its number and that of its end. */
 interface Ended {
@@ -59,7 +61,8 @@ export class EarlyMemory {
   leave(client: string, room: string, number: number): void {
     if (this.isEmpty) return
     const key = endedKey(client, room)
-    this.#ended.set(key, [...(this.#ended.get(key) ?? []), { from: number, to: this.arrive() }])
+    const others = this.#ended.get(key) ?? []
+    this.#ended.set(key, [...others.slice(1 - MAX_ENDED_SAME), { from: number, to: this.arrive() }])
   }
 
   /** Whether a client was in the room, in a membership of before, when there were so many. */

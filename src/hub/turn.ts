@@ -113,7 +113,8 @@ export class Turn {
   #flushFew(startedAt: number): void {
     const few = this.#takeDirty()
     const flushed = flushUntil(few, 0, startedAt + SLICE_MS / 2)
-    if (flushed < few.length) this.#dirty = few.slice(flushed)
+    // Behind them come those that a flush has added.
+    if (flushed < few.length) this.#dirty = [...few.slice(flushed), ...this.#dirty]
   }
 
   /** A large room's flush is not waited for. */

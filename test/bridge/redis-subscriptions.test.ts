@@ -162,3 +162,39 @@ t.test('of a slot that moves with many channels, all are looked at once', async 
   subscriptions.retry()
   t.equal(calls.flatMap((call) => call.channels).length, channels.length, 'each is asked for once')
 })
+
+t.test('a connection that is lost before it is ready has confirmed nothing', async (t) => {
+  const [first, second] = [noted(), noted()]
+  const { subscriptions } = subscriptionsOf(t)
+  for (const channel of channels) subscriptions.want(channel)
+  void subscriptions.resume(first.client, () => {})
+  while (first.calls.length < 3) await turnEnd()
+  first.calls[0]?.done()
+  await turnEnd()
+  t.ok(subscriptions.isActive('c0'))
+  const resumed = subscriptions.resume(second.client, () => {})
+  t.notOk(subscriptions.isActive('c0'))
+  while (second.calls.length < 3) await turnEnd()
+  t.strictSame(
+    second.calls.flatMap((call) => call.channels),
+    channels,
+  )
+  first.calls[1]?.done()
+  await turnEnd()
+  t.notOk(subscriptions.isActive('c500'), 'nor do its late answers count')
+  for (const { done } of second.calls) done()
+  await resumed
+  t.ok(channels.every((channel) => subscriptions.isActive(channel)))
+})
+
+t.test('a channel that has moved before it is given back is no fault of the connection', async (t) => {
+  const { client } = noted()
+  const { subscriptions, told } = subscriptionsOf(t)
+  client.unsubscribe = () => Promise.reject(new Error('MOVED 1 127.0.0.1:1'))
+  await subscriptions.resume(client, () => {})
+  subscriptions.want('a')
+  subscriptions.release('a', 0)
+  await subscriptions.sweep(LATER_MS)
+  await turnEnd()
+  t.strictSame(told, ['gone a', 'elsewhere'])
+})

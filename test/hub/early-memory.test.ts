@@ -67,3 +67,14 @@ t.test(
     t.notOk(memory.wasThere('c', 'r', then), 'forgotten with the rest')
   },
 )
+
+t.test('who comes and goes all the time is remembered for its last memberships', async (t) => {
+  const { memory } = setUp()
+  const first = memory.arrive()
+  memory.add('x')
+  const then = memory.arrivals
+  memory.leave('c', 'r', first)
+  for (let n = 0; n < 20; n++) memory.leave('c', 'r', memory.arrive())
+  t.ok(memory.wasThere('c', 'r', memory.arrivals - 1))
+  t.notOk(memory.wasThere('c', 'r', then))
+})

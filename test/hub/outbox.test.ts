@@ -302,6 +302,26 @@ t.test('a few clients do not wait for the rest of a large room; many do', async 
   t.equal(flushed.indexOf('other large'), 201, 'the first large room is done before the next')
 })
 
+t.test('who asks for a flush while a few are flushed ahead of a large room is not forgotten', async (t) => {
+  const turn = new Turn()
+  const flushed: string[] = []
+  for (let n = 0; n < 200; n++) turn.add(busyPump(flushed, 'large', 0.5))
+  await turnEnd()
+  // More than half of a slice, and the first has a client that has caught up meanwhile.
+  const first = busyPump(flushed, 'first', 10)
+  turn.add({
+    flush: () => {
+      turn.add(busyPump(flushed, 'asked', 0))
+      return first.flush()
+    },
+  })
+  for (let n = 0; n < 200; n++) turn.add(busyPump(flushed, 'few', 0.1))
+  for (let turns = 0; flushed.length < 402 && turns < 500; turns++)
+    await new Promise((resolve) => setImmediate(resolve))
+  t.equal(flushed.filter((name) => name === 'asked').length, 1)
+  t.equal(flushed.length, 402)
+})
+
 t.test('a turn without a flush to speak of needs no rest', async (t) => {
   const turn = new Turn()
   const done: string[] = []
