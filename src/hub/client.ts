@@ -230,10 +230,12 @@ export class Client implements Watched {
     const untold = this.#untold
     if (untold === undefined || this.#state !== 'open') return
     this.#untold = undefined
-    this.#forgetLeft(untold)
-    for (const [room, count] of untold) {
-      this.reply({ type: 'dropped', ...(room !== undefined && { room }), count })
-    }
+    for (const room of untold.keys()) this.#tellDrops(untold, room)
+  }
+
+  /** It leaves a room: what it has missed there is said ahead of that, and not kept for a client that may never read. */
+  leaving(room: string): void {
+    if (this.#untold !== undefined) this.#tellDrops(this.#untold, room)
   }
 
   stats(): ClientStats {
@@ -264,17 +266,18 @@ export class Client implements Watched {
     if (this.#state === 'open' && !this.#pump.pushOwn(frame)) this.disconnect('tooSlow', 'too slow')
   }
 
+  #tellDrops(untold: Map<string | undefined, number>, room: string | undefined): void {
+    const count = untold.get(room)
+    if (count === undefined) return
+    untold.delete(room)
+    this.reply({ type: 'dropped', ...(room !== undefined && { room }), count })
+  }
+
   #drop(room: string | undefined): void {
     this.drops++
     this.#untold ??= new Map()
     this.#untold.set(room, (this.#untold.get(room) ?? 0) + 1)
-    if (this.#untold.size > this.rooms.size + 1) this.#forgetLeft(this.#untold)
     this.#context.onDropped(this)
-  }
-
-  /** A client that does not read may come and go through any number of rooms; of one that it has left it is not told. */
-  #forgetLeft(untold: Map<string | undefined, number>): void {
-    for (const room of untold.keys()) if (room !== undefined && !this.rooms.has(room)) untold.delete(room)
   }
 
   /** Whatever the peer does, its descriptor is given back. */

@@ -91,6 +91,7 @@ export class Membership {
     const { rooms, early } = this.#options
     const number = client.isOpen ? rooms.members(room).get(client) : undefined
     if (number !== undefined) early.leave(client.id, room, number)
+    client.leaving(room)
     rooms.leave(client, room)
   }
 

@@ -249,7 +249,7 @@ t.test(
   },
 )
 
-t.test('a client is told of no drops in rooms that it has left', async (t) => {
+t.test('a client that leaves a room is told of its drops there ahead of left', async (t) => {
   const { hub, connect } = setUp({ slowClient: 'drop' })
   const { socket, client, say } = connect()
   for (const room of ['left', 'r']) say({ type: 'join', room })
@@ -267,8 +267,12 @@ t.test('a client is told of no drops in rooms that it has left', async (t) => {
   await turnEnd()
   socket.read(1_000_000)
   await turnEnd()
-  const dropped = decodeFrames(socket).filter(({ type }) => type === 'dropped')
-  t.strictSame(new Set(dropped.map(({ room }) => room)), new Set(['r', undefined]))
+  const got = decodeFrames(socket).filter(({ type }) => type === 'dropped' || type === 'left')
+  t.match(got.slice(0, 2), [
+    { type: 'dropped', room: 'left' },
+    { type: 'left', room: 'left' },
+  ])
+  t.strictSame(new Set(got.slice(2).map(({ room }) => room)), new Set(['r', undefined]))
 })
 
 t.test('replies that pile up end the client even with the policy drop', async (t) => {
