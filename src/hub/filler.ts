@@ -24,6 +24,12 @@ export interface FillerOptions {
   historySize: number
 }
 
+/**
+ * `whole`: the members have all that there is, or the epoch asked about is known for what it is. `gap`: the history does
+ * not have it all. `unread`: it could not be read.
+ */
+export type Filled = 'whole' | 'gap' | 'unread'
+
 /** What a read asked for, and under which epoch of the room: if that has changed, the answer may be older. */
 interface Asked {
   readonly epoch: string
@@ -41,9 +47,9 @@ export class Filler {
 
   /**
    * Reads what comes after the room's cursor; with `epoch`, a message of which has come, whether that is the present
-   * one. Returns whether the members then have all that there is, or `epoch` is known for what it is.
+   * one.
    */
-  fill(room: Room, epoch?: string, readsLeft = READS): boolean | Promise<boolean> {
+  fill(room: Room, epoch?: string, readsLeft = READS): Filled | Promise<Filled> {
     const { cursor } = room
     if (cursor === undefined) return this.#find(room)
     const isOther = epoch !== undefined && epoch !== cursor.epoch
@@ -74,13 +80,14 @@ export class Filler {
   }
 
   /** Nobody here knows the position: the room was opened in an outage. */
-  #find(room: Room): boolean | Promise<boolean> {
+  #find(room: Room): Filled | Promise<Filled> {
     const replay = this.#options.bridge.replay(room.name, { since: undefined, limit: 0 })
-    const found = ({ position }: Replay): boolean => {
-      if (position === undefined || room.cursor !== undefined || room.hold?.kind === 'opening') return false
+    const found = ({ position }: Replay): Filled => {
+      if (position === undefined) return 'unread'
+      if (room.cursor !== undefined || room.hold?.kind === 'opening') return 'gap'
       room.cursor = position
       this.#beginBlind(room)
-      return false
+      return 'gap'
     }
     return replay instanceof Promise ? replay.then(found) : found(replay)
   }
@@ -92,34 +99,36 @@ export class Filler {
     this.#options.deliverer.reset(room, room.cursor, joiner)
   }
 
-  #take(room: Room, { epoch, since, readsLeft }: Asked, replay: Replay): boolean | Promise<boolean> {
+  #take(room: Room, { epoch, since, readsLeft }: Asked, replay: Replay): Filled | Promise<Filled> {
     const { position, isComplete, messages } = replay
     const { cursor } = room
-    if (this.#options.rooms.get(room.name) !== room) return true
-    if (position === undefined || cursor === undefined) return false
+    if (this.#options.rooms.get(room.name) !== room) return 'whole'
+    if (position === undefined || cursor === undefined) return 'unread'
     const hasChanged = cursor.epoch !== epoch
     if (hasChanged && (since.epoch !== cursor.epoch || position.epoch !== cursor.epoch))
-      return readsLeft > 0 && this.fill(room, since.epoch === epoch ? undefined : since.epoch, readsLeft)
+      return readsLeft > 0
+        ? this.fill(room, since.epoch === epoch ? undefined : since.epoch, readsLeft)
+        : 'gap'
     if (position.epoch === cursor.epoch) {
       if (since.epoch !== cursor.epoch) {
         // The message that raised the question is late, from before.
         room.addPast({ epoch: since.epoch, offset: 0 }, this.#options.clock.steadyMs())
-        return true
+        return 'whole'
       }
       if (isComplete) this.#give(room, since, messages)
-      return isComplete || cursor.offset >= position.offset
+      return isComplete || cursor.offset >= position.offset ? 'whole' : 'gap'
     }
     if (since.epoch === position.epoch && isComplete) {
       this.#goTo(room, position.epoch, 0)
       this.#give(room, since, messages)
-      return true
+      return 'whole'
     }
     if (since.epoch !== position.epoch && readsLeft > 0) return this.fill(room, position.epoch, readsLeft)
     return this.#skipTo(room, position)
   }
 
   /** Not all of the new epoch can be had: the members go on with the first message that waits, or behind all of them. */
-  #skipTo(room: Room, position: Position): boolean {
+  #skipTo(room: Room, position: Position): Filled {
     const first = room.hold?.lives.find(
       (live) => live.position?.epoch === position.epoch && live.kind === 'live',
     )
@@ -127,7 +136,7 @@ export class Filler {
     this.#options.counters.missed += offset
     this.#goTo(room, position.epoch, offset)
     room.isBlind = first === undefined
-    return first !== undefined
+    return first === undefined ? 'gap' : 'whole'
   }
 
   #goTo(room: Room, epoch: string, offset: number, joiner?: Client): void {

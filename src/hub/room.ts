@@ -28,6 +28,8 @@ export class Room {
   cursor: Position | undefined
   /** Whether messages up to the cursor may still be due: it was read, not reached. */
   isBlind = false
+  /** What the members got, without its offset, of an epoch that they were not told of: what is before it is passed over. */
+  ahead: Position | undefined
   /** Members who were told no position while the room had one; undefined for none. */
   untold: Set<Client> | undefined
   hold: Hold | undefined = { kind: 'opening', lives: [], bytes: 0, timer: undefined }
@@ -88,9 +90,11 @@ export class Room {
     if (past !== undefined) past.offset = offset
   }
 
-  /** Goes over to another epoch; returns where in it, which is further than its beginning if it was there before. */
+  /** Goes over to another epoch; returns where in it, which is further than its beginning if it was there before, or has gone ahead. */
   goTo(epoch: string, offset: number, nowMs: number): Position {
-    const position = { epoch, offset: Math.max(offset, this.#past?.get(epoch)?.offset ?? 0) }
+    const ahead = this.ahead?.epoch === epoch ? this.ahead.offset : 0
+    const position = { epoch, offset: Math.max(offset, ahead, this.#past?.get(epoch)?.offset ?? 0) }
+    this.ahead = undefined
     if (this.cursor !== undefined) this.addPast(this.cursor, nowMs)
     this.#past?.delete(epoch)
     this.cursor = position

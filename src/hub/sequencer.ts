@@ -5,7 +5,7 @@ import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
 import type { Deliverer } from './deliverer.ts'
 import type { EarlyMemory } from './early-memory.ts'
-import type { Filler } from './filler.ts'
+import type { Filled, Filler } from './filler.ts'
 import { textFrame } from './frame.ts'
 import { headOf, type Live, withoutOffset } from './live.ts'
 import type { Hold, Room } from './room.ts'
@@ -13,6 +13,8 @@ import type { Rooms } from './rooms.ts'
 
 /** Messages wait so long for what is before them: no longer than a publish waits for a Redis that is silent. */
 const HOLD_MS = 500
+/** A history that cannot be read may be there again in a moment: its connection begins anew. */
+const READ_AGAIN_MS = 50
 /** Rooms that are caught up in the background at once; those in which messages wait do not count. */
 const CATCH_UPS = 64
 
@@ -72,7 +74,7 @@ export class Sequencer {
       const room = rooms.get(name)
       if (room === undefined) return true
       if (room.hold?.kind === 'opening') return false
-      const isWhole = await filler.fill(room)
+      const isWhole = (await filler.fill(room)) === 'whole'
       // The cursor is the room's position: who was told none can be told now.
       if (isWhole && room.cursor !== undefined && room.untold !== undefined) {
         this.#options.deliverer.tellUntold(room, room.cursor)
@@ -150,6 +152,7 @@ export class Sequencer {
       // Its epoch may turn out to be the present one; then it comes again, from the history.
       deliverer.sendToRoom(room, withoutOffset(live))
       early.add(headOf(live))
+      room.ahead = position
     } else {
       this.#fill(room, live, position.epoch)
     }
@@ -182,11 +185,20 @@ export class Sequencer {
     room.hold = hold
     const filled = this.#options.filler.fill(room, epoch)
     if (!(filled instanceof Promise)) {
-      this.#release(room, hold, filled)
+      this.#release(room, hold, filled === 'whole')
       return
     }
-    hold.timer = setTimeout(() => this.#release(room, hold, false), HOLD_MS).unref()
-    void filled.then((isFilled) => this.#release(room, hold, isFilled))
+    hold.timer = setTimeout(() => this.#release(room, hold, false), HOLD_MS)
+    void filled.then((filled) => this.#fillAgain(room, hold, epoch, filled))
+  }
+
+  async #fillAgain(room: Room, hold: Hold, epoch: string, first: Filled): Promise<void> {
+    let filled = first
+    while (filled === 'unread' && room.hold === hold) {
+      await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS))
+      if (room.hold === hold) filled = await this.#options.filler.fill(room, epoch)
+    }
+    this.#release(room, hold, filled === 'whole')
   }
 
   /** What waited goes on. With nothing filled, it goes on as it is. */

@@ -21,6 +21,7 @@ const limits = {
   pongTimeoutMs: 100_000,
 }
 const HOLD_MS = 500
+const READ_AGAIN_MS = 50
 // Each message has a time of its own.
 let now = 1e12
 const clock: Clock = { steadyMs: () => 1_000_000, wallMs: () => now++ }
@@ -153,7 +154,13 @@ class World {
   }
 
   async #arrive(): Promise<void> {
-    for (let n = 0; n < 300 && !this.bridge.isQuiet; n++) {
+    for (let n = 0; n < 300; n++) {
+      if (this.bridge.isQuiet) {
+        // What could not be read is asked for again.
+        mock.timers.tick(READ_AGAIN_MS)
+        await this.settle()
+        if (this.bridge.isQuiet) return
+      }
       this.bridge.answer()
       this.bridge.bring(1)
       await this.settle()
