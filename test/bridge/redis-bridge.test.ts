@@ -58,3 +58,51 @@ t.test("a room's key of another type is replaced, and harms no other room", asyn
   }
   t.match(node.bridge.status(), { state: 'up' })
 })
+
+for (const [kind, url, servers] of [
+  ['one Redis', single.url, [single]],
+  ['Cluster', cluster.url, cluster.servers],
+] as const) {
+  t.test(
+    `${kind}: joins of rooms in which nothing was said leave no keys, and are recovered from`,
+    async (t) => {
+      const nodes = [redisBridge(url, limits), redisBridge(url, limits)].map((bridge) => new TestNode(bridge))
+      const [one, two] = nodes as [TestNode, TestNode]
+      t.teardown(() => Promise.all(nodes.map(({ bridge }) => bridge.close())))
+      await Promise.all(nodes.map(({ bridge }) => bridge.whenUp(5000)))
+      for (const server of servers) await server.command('FLUSHALL')
+      const none = { since: undefined, limit: 0 }
+      // On a Cluster each slot may have a key.
+      for (let n = 0; n < (servers.length > 1 ? 2 : 20); n++)
+        await Promise.all(Array.from({ length: 1000 }, (_, m) => one.bridge.replay(`new ${n} ${m}`, none)))
+      const keys = (
+        await Promise.all(servers.map((server) => server.command('KEYS', '*')))
+      ).flat() as string[]
+      t.strictSame(
+        keys.filter((key) => /position|messages/.test(key)),
+        [],
+      )
+      t.ok(keys.length <= 16_384 + 10, `${keys.length} keys, one a slot at most`)
+
+      const { position: since } = await one.bridge.replay('new 0 0', none)
+      await two.publish('new 0 0', 'first')
+      t.match(await one.bridge.replay('new 0 0', { since, limit: 9 }), { isComplete: true })
+      // Whatever of it is lost, nothing is called complete that is not.
+      for (const lost of ['messages', 'position', 'messages|position', 'all']) {
+        await two.publish('new 0 0', 'before')
+        const { position: seen } = await one.bridge.replay('new 0 0', none)
+        await two.publish('new 0 0', 'missed')
+        for (const server of servers) {
+          if (lost === 'all') await server.command('FLUSHALL')
+          for (const key of (await server.command('KEYS', '*{new%200%200}')) as string[])
+            if (new RegExp(lost).test(key)) await server.command('DEL', key)
+        }
+        for (const from of [since, seen]) {
+          const { isComplete, messages } = await two.bridge.replay('new 0 0', { since: from, limit: 9 })
+          const hasMissed = messages.some((text) => String(text).includes('"missed"'))
+          t.ok(!isComplete || hasMissed, `${lost} lost`)
+        }
+      }
+    },
+  )
+}

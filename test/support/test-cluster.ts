@@ -4,9 +4,11 @@ import { TestRedis } from './redis.ts'
 import { isFollowing, roleOf } from './redis-topologies.ts'
 import { skewedClock } from './skewed-clock.ts'
 import { TcpRelay } from './tcp-relay.ts'
-import { pollUntil } from './until.ts'
+import { pace, pollUntil } from './until.ts'
 
 const LOOPBACK = '127.0.0.1'
+/** Masters vote once in two of their node time-outs for the successor of one of them. */
+const VOTE_MS = 2_500
 /** The bus is so far above a server's port. */
 const BUS = 10_000
 const SLOTS = 16_384
@@ -70,6 +72,8 @@ export class TestCluster {
   readonly replicas: TestRedis[]
   readonly url: string
   readonly #members: ClusterMember[]
+  /** When each part was last failed over. */
+  readonly #failedOverAtMs = new Map<number, number>()
 
   constructor(masters: ClusterMember[], replicas: ClusterMember[]) {
     this.masters = masters.map(({ server }) => server)
@@ -97,6 +101,9 @@ export class TestCluster {
   async failOver(part: number): Promise<void> {
     const { replica } = await this.holders(part)
     await isFollowing(replica)
+    // Without its votes the master would only stand still for five seconds.
+    await pace(Math.max(0, (this.#failedOverAtMs.get(part) ?? -Infinity) + VOTE_MS - performance.now()))
+    this.#failedOverAtMs.set(part, performance.now())
     await replica.command('CLUSTER', 'FAILOVER')
     await pollUntil('the replica is promoted', async () => (await roleOf(replica)) === 'master', 10_000)
   }
