@@ -5,7 +5,7 @@ import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
 import type { Deliverer } from './deliverer.ts'
 import type { Echoes } from './echoes.ts'
-import { originOf, replayed } from './live.ts'
+import { headOf, type Live, replayed, senderOf } from './live.ts'
 import type { Room } from './room.ts'
 import type { Rooms } from './rooms.ts'
 import { Waiting } from './waiting.ts'
@@ -150,7 +150,8 @@ export class Filler {
     const waiting = new Waiting(room.hold)
     for (const [index, text] of messages.entries()) {
       const position = { epoch: since.epoch, offset: since.offset + 1 + index }
-      const live = waiting.take(replayed(text, position, this.#excludedFrom(text)))
+      const missed = replayed(text, position, undefined)
+      const live = waiting.take({ ...missed, excluded: this.#excludedFrom(missed) })
       if (position.offset <= (room.cursor?.offset ?? 0)) continue
       room.cursor = position
       this.#options.deliverer.sendToRoom(room, live)
@@ -159,8 +160,9 @@ export class Filler {
   }
 
   /** The history does not say whom a message must not reach: a sender that is here, unless it wants an echo. */
-  #excludedFrom(text: string | Buffer): Client | undefined {
-    const { client, atMs } = originOf(text)
-    return this.#options.echoes.isWanted(client, atMs) ? undefined : this.#options.clients.get(client)
+  #excludedFrom(missed: Live): Client | undefined {
+    const sender = senderOf(missed.text)
+    const isWanted = this.#options.echoes.isWanted(sender, headOf(missed))
+    return isWanted ? undefined : this.#options.clients.get(sender)
   }
 }

@@ -183,11 +183,10 @@ export class Hub implements ClientContext, BridgeHost {
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
   publishText({ room, content, from, exclude, once }: HubMessage): Published | Promise<Published> {
-    const atMs = this.clock.wallMs()
-    const head = messageHead(room, content, from, atMs)
+    const head = messageHead(room, content, from, this.clock.wallMs())
     const published = this.#bridge.publish({ room, head, exclude, once })
     if (!(published instanceof Promise)) return this.#counted(published)
-    if (exclude === undefined) this.#dispatch.echoes.want(from.client, atMs)
+    if (exclude === undefined) this.#dispatch.echoes.want(from.client, head)
     this.#publishing++
     return published.then((published) => {
       this.#publishing--

@@ -44,14 +44,9 @@ export function withoutOffset(live: Live): Live {
 
 const closingBrace = Buffer.from('}')
 const client = '"from":{"client":"'
-const at = ',"at":'
 
-/** Who sent a message of the history, and when. Quotes in its content come before, those in the user's name are escaped. */
-export function originOf(text: string | Buffer): { client: string; atMs: number } {
+/** Who sent a message of the history. Quotes in its content come before, those in the user's name are escaped. */
+export function senderOf(text: string | Buffer): string {
   const start = text.lastIndexOf(client) + client.length
-  const tail = String(text.slice(start))
-  return {
-    client: tail.slice(0, tail.indexOf('"')),
-    atMs: Number.parseInt(tail.slice(tail.lastIndexOf(at) + at.length), 10),
-  }
+  return String(text.slice(start)).split('"', 1)[0] ?? ''
 }

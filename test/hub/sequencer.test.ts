@@ -301,6 +301,21 @@ t.test('what a read does not bring in time is not waited for', async (t) => {
   await world.hub.close()
 })
 
+t.test('a sender gets no message of its own out of the history for an echo of the same moment', async (t) => {
+  const { world, bridge, one, other } = await twoReaders()
+  await world.run([['deaf']])
+  const moment = now
+  for (const echo of [true, false]) {
+    now = moment
+    one.say({ type: 'message', room: bridge.room, content: bridge.sent.length, echo })
+  }
+  await world.run([['hear'], ['publish', 1], ['bring', 1], ['answer', 1]])
+  t.match(one.log, /0@1 2@3$/)
+  t.match(other.log, /0@1 1@2 2@3$/)
+  t.same(world.faults, [])
+  await world.hub.close()
+})
+
 t.test('no more waits in a room than one join may hold', async (t) => {
   const { world, bridge, one } = await twoReaders()
   await world.run([['publish', 1], ['bring', 1], ['deaf'], ['publish', 1], ['hear']])

@@ -120,7 +120,8 @@ const ofRedis: FaultKind[] = [
   fault('redis', 'cluster-failover', 5, ['cluster'], replicated, async ({ cluster }, { which }) => {
     await cluster?.failOver(which % cluster.masters.length)
   }),
-  fault('redis', 'slot-move', 4, ['cluster'], [], moveSlot),
+  // Nothing is lost, but the epoch ends all the same.
+  fault('redis', 'slot-move', 4, ['cluster'], ['cluster'], moveSlot),
 ]
 
 const ofLinks: FaultKind[] = [
