@@ -242,7 +242,9 @@ export class RedisBridge implements Bridge {
     const { node } = payload
     const messages = this.#shards.hasRetired ? this.#withoutTwins(node, payload.messages) : payload.messages
     for (const { mark } of messages) if (mark !== undefined) this.#marks.isEverywhere(mark)
-    if (node === this.#host?.node) for (const { sequence } of messages) shard.publisher.comeBack(sequence)
+    if (node === this.#host?.node)
+      for (const { publisher } of this.#shards.giversOf(channel, shard))
+        for (const { sequence } of messages) publisher.comeBack(sequence)
     const room = this.#rooms.get(channel)
     if (messages.length > 0 && (room !== undefined || channel === this.#keys.channel(undefined)))
       this.#host?.deliver(room, messages)

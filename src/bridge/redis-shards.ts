@@ -54,6 +54,12 @@ export class RedisShards {
     return this.#owners[this.#slotOf(channel)]
   }
 
+  /** Who may have been given what `teller` tells: a replica of the channel's new master tells what that one has taken. */
+  giversOf(channel: string, teller: RedisShard): RedisShard[] {
+    const owner = this.hasRetired ? this.of(channel) : undefined
+    return owner === undefined || owner === teller ? [teller] : [teller, owner]
+  }
+
   subscriptionsOf(channel: string): RedisSubscriptions {
     return this.of(channel)?.subscriptions ?? this.#homeless
   }

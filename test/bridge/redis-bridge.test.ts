@@ -1,7 +1,11 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { bridgeContract, TestNode } from '../support/bridge-contract.ts'
 import { startRedis, startRedisCluster } from '../support/redis.ts'
 import { redisBridge } from '../support/redis-bridge.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
+import { pollUntil } from '../support/until.ts'
 
 const single = await startRedis()
 const cluster = await startRedisCluster()
@@ -106,3 +110,47 @@ for (const [kind, url, servers] of [
     },
   )
 }
+
+/** A Sentinel that says what the test has it say. */
+async function startSentinel(t: Test, named: { port: number; epoch: number }): Promise<string> {
+  const list = (words: string[]) =>
+    `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`
+  const answerTo = (command: string) => {
+    if (/GET-MASTER-ADDR/i.test(command)) return list(['127.0.0.1', `${named.port}`])
+    return /SENTINEL/i.test(command) ? list(['config-epoch', `${named.epoch}`, 'flags', 'master']) : '+OK\r\n'
+  }
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => {
+      for (const command of String(bytes).split(/(?=\*\d+\r\n)/)) socket.write(answerTo(command))
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return `redis+sentinel://127.0.0.1:${(server.address() as AddressInfo).port}/m`
+}
+
+t.test(
+  'what is first heard through a master that was replaced has come back, and is not told again',
+  async (t) => {
+    // Both lead to one Redis: so the former one tells, as a replica would, what the new one was given, and sooner.
+    const [former, present] = [await TcpRelay.open(single.port), await TcpRelay.open(single.port)]
+    present.latencyMs = 20
+    const named = { port: former.port, epoch: 1 }
+    const node = new TestNode(redisBridge(await startSentinel(t, named), limits))
+    t.teardown(async () => {
+      await node.bridge.close()
+      await Promise.all([former.close(), present.close()])
+    })
+    await node.bridge.whenUp(5000)
+    t.match(await node.publish(undefined, 'before'), { scope: 'cluster' })
+    await node.hears(undefined, ['before'])
+    Object.assign(named, { port: present.port, epoch: 2 })
+    await pollUntil('a new master', () => node.bridge.status().state === 'down')
+    await node.bridge.whenUp(5000)
+    t.ok(former.upstreamPorts().length > 0, 'the former one is still listened to')
+    t.match(await node.publish(undefined, 'after'), { scope: 'cluster' })
+    await pollUntil('the end of that', () => former.upstreamPorts().length === 0)
+    t.strictSame(node.contents(undefined), ['before', 'after'])
+  },
+)
