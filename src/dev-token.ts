@@ -23,10 +23,12 @@ export function devSecret(): DevSecret {
   const file = join(FOLDER, 'dev-secret')
   try {
     mkdirSync(FOLDER, { mode: 0o700, recursive: true })
+    // Somebody else's may have links in it, to files of ours.
+    if (!isOurs(FOLDER)) return { secret: made, file: undefined }
     // What is in it is nobody's to commit, in whatever project this is.
     writeFileSync(join(FOLDER, '.gitignore'), '*\n')
     keep(made, file)
-    const secret = isOurs(FOLDER) && isOurs(file) ? readFileSync(file, 'utf8') : ''
+    const secret = isOurs(file) ? readFileSync(file, 'utf8') : ''
     if (SECRET.test(secret)) return { secret, file }
   } catch {
     // A folder that cannot be written to is as good a place to start in as any.

@@ -1,5 +1,5 @@
 // The secret of a server that was given none, over restarts, and tokens that it signs.
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { connect } from './support/client.ts'
@@ -58,4 +58,14 @@ t.test('a secret that others can read, or that is broken, is not used', async (t
   chmodSync(file, 0o600)
   writeFileSync(file, '')
   t.match((await startIn(t, folder)).program.stdout, 'lasts until it stops')
+})
+
+t.test('a folder that others can change is not written to', async (t) => {
+  const folder = t.testdir({ mine: 'kept', '.roomcast': {} })
+  const theirs = join(folder, '.roomcast')
+  symlinkSync(join(folder, 'mine'), join(theirs, '.gitignore'))
+  chmodSync(theirs, 0o777)
+  const { program } = await startIn(t, folder)
+  t.match(program.stdout, 'lasts until it stops')
+  t.equal(readFileSync(join(folder, 'mine'), 'utf8'), 'kept')
 })
