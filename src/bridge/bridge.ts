@@ -32,6 +32,8 @@ export interface Delivery {
    * the same message comes again in its place, those who have had it are passed over; the hub sees to that.
    */
   isEarly?: boolean
+  /** The name of an idempotent publish; a repeat has the same. */
+  mark?: string | undefined
 }
 
 /** Part of a room's history. */
@@ -92,10 +94,11 @@ export interface BridgeHost {
   /** Messages of one room, or to everybody when `room` is undefined, in their order. Must not throw. */
   deliver(room: string | undefined, deliveries: readonly Delivery[]): void
   /**
-   * What had been delivered early comes again with another head, as a repeat of its key: members whose membership began
-   * when there were no more than `joinsThen` have had it.
+   * What was given to be delivered early, under this mark, comes again with another head: members whose membership began
+   * when there were no more than `joinsThen` have had it. False when it still waits here; it is then taken back, and
+   * everybody gets the new one.
    */
-  remember(room: string | undefined, head: string, joinsThen: number): void
+  remember(room: string | undefined, head: string, joinsThen: number, mark: string): boolean
   /**
    * Something may not have come: reads the room's history and gives this node's members what they lack. Resolves with
    * whether they have all of it then. Also true where nobody here is in the room. Never rejects.

@@ -193,11 +193,11 @@ export class RedisBridge implements Bridge {
       get joins() {
         return host.joins
       },
-      remember: (room, head, joins) => host.remember(room, head, joins),
+      remember: (...early) => host.remember(...early),
       catchUp: (room) => host.catchUp(room),
       onceRested: (then) => host.onceRested(then),
-      deliverEarly: ({ room, head, exclude }, position) =>
-        host.deliver(room, [{ text: messageText(head, undefined), exclude, position, isEarly: true }]),
+      deliverEarly: ({ room, head, exclude }, position, mark) =>
+        host.deliver(room, [{ text: messageText(head, undefined), exclude, position, mark, isEarly: true }]),
     }
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { KEY_TTL_MS, LOCAL_KEYS, LOCAL_KEYS_BYTES } from './bridge.ts'
 
 /** What this node knows of an idempotent publish: it has gone everywhere, or to this node's members of a time only. */
-type Known = { isEverywhere: true } | { isEverywhere: false; joins: number }
+export type KnownPublish = { isEverywhere: true } | { isEverywhere: false; joins: number }
 
 /**
  * The idempotent publishes that this node has taken or heard of, by their mark: so that a repeat during an outage is
@@ -12,7 +12,7 @@ type Known = { isEverywhere: true } | { isEverywhere: false; joins: number }
 export class RedisMarks {
   readonly #clock: Clock
   /** Oldest first. */
-  readonly #known = new BoundedMap<string, Known & { atMs: number }>({
+  readonly #known = new BoundedMap<string, KnownPublish & { atMs: number }>({
     entries: LOCAL_KEYS,
     bytes: LOCAL_KEYS_BYTES,
     bytesOf: textEntryBytes,
@@ -22,7 +22,7 @@ export class RedisMarks {
     this.#clock = clock
   }
 
-  get(mark: string): Known | undefined {
+  get(mark: string): KnownPublish | undefined {
     const known = this.#known.get(mark)
     return known !== undefined && this.#clock.steadyMs() - known.atMs < KEY_TTL_MS ? known : undefined
   }

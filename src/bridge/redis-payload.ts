@@ -28,7 +28,6 @@ export interface OutgoingMessage {
 /** A message as it comes from Redis. */
 export interface IncomingMessage extends Delivery {
   sequence: number
-  mark: string | undefined
 }
 
 /**

@@ -5,7 +5,7 @@ import type { RedisClient } from './redis-client.ts'
 import type { RedisClock } from './redis-clock.ts'
 import { type Flight, Flights } from './redis-flights.ts'
 import type { RedisKeys } from './redis-keys.ts'
-import type { RedisMarks } from './redis-marks.ts'
+import type { KnownPublish, RedisMarks } from './redis-marks.ts'
 import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
 import { publishCall, readPublishReply } from './redis-publish-call.ts'
 import { LATE, publishScript } from './redis-scripts.ts'
@@ -28,7 +28,7 @@ const FLIGHT_MAX_BYTES = 64 * 1024 * 1024
 /** What the publisher needs of its hub. */
 export type PublisherHost = Pick<BridgeHost, 'node' | 'joins' | 'remember' | 'catchUp' | 'onceRested'> & {
   /** Delivers to this node's members only, ahead of its place; with its position, if Redis has given it one. */
-  deliverEarly(publication: Publication, position: Flight['position']): void
+  deliverEarly(publication: Publication, position: Flight['position'], mark: string | undefined): void
 }
 
 export interface RedisPublisherOptions extends HistoryLimits {
@@ -78,7 +78,7 @@ export class RedisPublisher {
   }
 
   publish(publication: Publication): Promise<Published> {
-    const { room, head, once } = publication
+    const { room, once } = publication
     const { keys, marks } = this.#options
     const mark = once && keys.mark(room, once.user, once.key)
     const known = mark === undefined ? undefined : marks.get(mark)
@@ -90,10 +90,8 @@ export class RedisPublisher {
     }
     return new Promise((resolve) => {
       const isOneWay = this.#isDeaf || !this.#options.comesBack(room)
-      const isRepeat = known !== undefined
+      const isRepeat = mark !== undefined && known !== undefined && this.#isKnown(publication, mark, known)
       const flight = this.#flights.begin(publication, { mark, isRepeat, isOneWay }, resolve)
-      // Members who have it from a first try that went no further than this node do not get it again.
-      if (known?.isEverywhere === false) this.#host?.remember(room, head, known.joins)
       this.#outgoing.add(flight)
       this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref()
       if (this.#isSending) return
@@ -154,6 +152,11 @@ export class RedisPublisher {
     return this.#options.clock.steadyMs()
   }
 
+  /** Members who have it from a first try that went no further than this node do not get it again. */
+  #isKnown({ room, head }: Publication, mark: string, known: KnownPublish): boolean {
+    return known.isEverywhere || (this.#host?.remember(room, head, known.joins, mark) ?? false)
+  }
+
   #keepsHistory({ publication }: Flight): boolean {
     return publication.room !== undefined && this.#options.historySize > 0
   }
@@ -178,7 +181,7 @@ export class RedisPublisher {
 
   #publishHere(publication: Publication, mark: string | undefined): Published {
     this.#deliverThrough(publication.room, Infinity)
-    this.#host?.deliverEarly(publication, undefined)
+    this.#host?.deliverEarly(publication, undefined, mark)
     if (mark !== undefined) this.#options.marks.isHere(mark, this.#host?.joins ?? 0)
     return { scope: 'node' }
   }
@@ -292,6 +295,6 @@ export class RedisPublisher {
     this.#flights.delivered(flight)
     // Nothing new to the members here, unless Redis has said otherwise.
     if (flight.isRepeat && !flight.hasAnswer) return
-    this.#host?.deliverEarly(flight.publication, flight.position)
+    this.#host?.deliverEarly(flight.publication, flight.position, flight.mark)
   }
 }

@@ -199,8 +199,10 @@ export class Hub implements ClientContext, BridgeHost {
     this.#dispatch.sequencer.deliver(room, deliveries)
   }
 
-  remember(_room: string | undefined, head: string, joinsThen: number): void {
+  remember(room: string | undefined, head: string, joinsThen: number, mark: string): boolean {
+    if (room !== undefined && this.#dispatch.sequencer.takeBack(room, mark)) return false
     this.#dispatch.early.add(head, joinsThen)
+    return true
   }
 
   catchUp(room: string): Promise<boolean> {

@@ -15,6 +15,8 @@ export interface Live {
   /** The client that must not get it. */
   readonly excluded: Client | undefined
   readonly position: Position | undefined
+  /** Of an idempotent publish (Delivery). */
+  readonly mark?: string | undefined
 }
 
 /** Whether members see an offset in it. */

@@ -88,9 +88,19 @@ export class Sequencer {
     }
   }
 
-  #prepare({ text, exclude, position, isEarly = false }: Delivery): Live {
+  /** Takes an early message back that waits in the room; returns whether there is one. */
+  takeBack(name: string, mark: string): boolean {
+    const hold = this.#options.rooms.get(name)?.hold
+    const index = hold?.lives.findIndex((live) => live.kind === 'early' && live.mark === mark) ?? -1
+    if (hold === undefined || index < 0) return false
+    const [live] = hold.lives.splice(index, 1)
+    hold.bytes -= live?.frame.length ?? 0
+    return true
+  }
+
+  #prepare({ text, exclude, position, mark, isEarly = false }: Delivery): Live {
     const excluded = exclude === undefined ? undefined : this.#options.clients.get(exclude)
-    return { kind: isEarly ? 'early' : 'live', text, frame: textFrame(text), excluded, position }
+    return { kind: isEarly ? 'early' : 'live', text, frame: textFrame(text), excluded, position, mark }
   }
 
   #broadcast(lives: readonly Live[]): void {

@@ -12,7 +12,7 @@ const limits = { historySize: 10, historyTtlMs: 10_000, historyMaxBytes: 10_000 
 const host = {
   node: 'n',
   joins: 0,
-  remember() {},
+  remember: () => true,
   catchUp: async () => true,
   deliver() {},
   onceRested: (then: () => void) => then(),

@@ -15,7 +15,7 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
   const remembered: [string, number][] = []
   const reads: { room: string; resolve(isWhole: boolean): void }[] = []
   const ends: (() => void)[] = []
-  const state = { isUp: true, nowMs: 0 }
+  const state = { isUp: true, nowMs: 0, hasHad: true }
   const ticks = new Map<unknown, () => void>()
   const setTick = (tick: () => void) => {
     const timer = { unref: () => timer }
@@ -49,7 +49,10 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
   publisher.start({
     node: 'node',
     joins: 7,
-    remember: (_room, head, joins) => remembered.push([head, joins]),
+    remember: (_room, head, joins) => {
+      remembered.push([head, joins])
+      return state.hasHad
+    },
     catchUp: (room) => new Promise((resolve) => reads.push({ room, resolve })),
     onceRested: (send) => ends.push(send),
     deliverEarly: ({ head }, position) => early.push([head, position?.offset]),
@@ -188,6 +191,22 @@ t.test('a repeat in an outage is no new message, whether the first went everywhe
   state.isUp = true
   void publish('b at last', { once: other })
   t.strictSame(remembered, [['b at last', 7]], 'members of before have had it')
+})
+
+t.test('a repeat of what still waits for its delivery here is a message as any other', async (t) => {
+  const { calls, early, state, publish, endTurn } = setUp(t)
+  const once = { user: 'u', key: 'k' }
+  state.isUp = false
+  await publish('first', { once })
+  Object.assign(state, { isUp: true, hasHad: false })
+  const again = publish('again', { once })
+  endTurn()
+  calls[0]?.reject(new Error('OOM command not allowed'))
+  t.strictSame(await again, { scope: 'node' })
+  t.strictSame(early, [
+    ['first', undefined],
+    ['again', undefined],
+  ])
 })
 
 t.test('a refused publish reaches this node behind those of its room that are on their way', async (t) => {

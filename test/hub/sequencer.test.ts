@@ -451,13 +451,30 @@ t.test(
       other.forget()
       deliver(0, false)
       // A repeat by key has another head than the early one.
-      hub.remember(room, head(1), joins)
+      hub.remember(room, head(1), joins, 'mark')
       deliver(1, false)
       deliver(2, false)
       await world.settle()
       t.match(got()[0], /^0 2$/)
       t.match(got()[1], /^0 dropped .* 0 2$/)
     }
+    await hub.close()
+  },
+)
+
+t.test(
+  'an early message that still waits is taken back when it comes again: all get that, in its place',
+  async (t) => {
+    const { world, bridge, hub, one } = await twoReaders()
+    await world.run([['deaf'], ['publish', 1], ['hear'], ['publish', 1], ['bring', 1]])
+    t.equal(bridge.reads, 1, 'the second waits for the first')
+    const head = messageHead(bridge.room, '7', { client: 'x', user: 'u' }, 7)
+    const early = { exclude: undefined, position: undefined, isEarly: true, mark: 'mark' }
+    hub.deliver(bridge.room, [{ ...early, text: `${head}}` }])
+    t.notOk(hub.remember(bridge.room, 'another head', hub.joins, 'mark'), 'nobody has had it')
+    t.ok(hub.remember(bridge.room, 'another head', hub.joins, 'mark'), 'and it does not wait any more')
+    await world.run([['answer', 1]])
+    t.match(one.log, /0@1 1@2$/)
     await hub.close()
   },
 )

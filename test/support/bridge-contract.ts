@@ -24,8 +24,9 @@ export class TestNode implements BridgeHost {
     this.delivered.push(...deliveries.map((delivery) => ({ room, ...delivery })))
   }
 
-  remember(room: string | undefined, head: string, joinsThen: number): void {
+  remember(room: string | undefined, head: string, joinsThen: number): boolean {
     this.remembered.push({ room, head, joinsThen })
+    return true
   }
 
   async catchUp(room: string): Promise<boolean> {
