@@ -27,6 +27,7 @@ export type {
   Pong,
   Position,
   RequestId,
+  Reset,
   Scope,
 } from './envelope.ts'
 export type { From }
