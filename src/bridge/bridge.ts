@@ -85,6 +85,12 @@ export interface ClusterStatus {
   foreignNodes?: number
 }
 
+/**
+ * What came of reading a room's history for its members. `whole`: they have all that there is. `gap`: the history does not
+ * have it all, and never will. `unread`: it could not be read.
+ */
+export type Filled = 'whole' | 'gap' | 'unread'
+
 /** What the bridge asks of its hub. */
 export interface BridgeHost {
   /** Random, one a process. */
@@ -100,10 +106,10 @@ export interface BridgeHost {
    */
   remember(room: string | undefined, head: string, joinsThen: number, mark: string): boolean
   /**
-   * Something may not have come: reads the room's history and gives this node's members what they lack. Resolves with
-   * whether they have all of it then. Also true where nobody here is in the room. Never rejects.
+   * Something may not have come: reads the room's history and gives this node's members what they lack. `whole` also
+   * where nobody here is in the room. Never rejects.
    */
-  catchUp(room: string): Promise<boolean>
+  catchUp(room: string): Promise<Filled>
   /** Calls `then` within milliseconds, when more may have come together that is to be published. */
   onceRested(then: () => void): void
   /** This node's clients, told to the other nodes. */

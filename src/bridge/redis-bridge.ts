@@ -223,8 +223,9 @@ export class RedisBridge implements Bridge {
   async #endGap(channel: string): Promise<void> {
     const room = this.#rooms.get(channel)
     if (room === undefined || this.#options.historySize === 0) return
-    const isWhole = await this.#host?.catchUp(room)
-    if (!isWhole && this.#rooms.has(channel)) this.#shards.of(channel)?.noteGap(channel)
+    const filled = await this.#host?.catchUp(room)
+    // What the history does not have any more is not asked for again and again.
+    if (filled === 'unread' && this.#rooms.has(channel)) this.#shards.of(channel)?.noteGap(channel)
   }
 
   #receive(shard: RedisShard, channel: string, bytes: Buffer): void {

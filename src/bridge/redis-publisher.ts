@@ -252,7 +252,7 @@ export class RedisPublisher {
     const room = first?.publication.room
     if (first?.position !== undefined && room !== undefined) {
       for (const flight of flights) flight.isSettling = true
-      if (await this.#host?.catchUp(room)) {
+      if ((await this.#host?.catchUp(room)) === 'whole') {
         for (const flight of flights) this.#flights.delivered(flight)
         return
       }

@@ -1,4 +1,4 @@
-import type { Bridge, Replay } from '../bridge/bridge.ts'
+import type { Bridge, Filled, Replay } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
 import type { Position } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
@@ -24,12 +24,6 @@ export interface FillerOptions {
   historySize: number
 }
 
-/**
- * `whole`: the members have all that there is, or the epoch asked about is known for what it is. `gap`: the history does
- * not have it all. `unread`: it could not be read.
- */
-export type Filled = 'whole' | 'gap' | 'unread'
-
 /** What a read asked for, and under which epoch of the room: if that has changed, the answer may be older. */
 interface Asked {
   readonly epoch: string
@@ -47,7 +41,7 @@ export class Filler {
 
   /**
    * Reads what comes after the room's cursor; with `epoch`, a message of which has come, whether that is the present
-   * one.
+   * one: `whole` also when it is known for what it is.
    */
   fill(room: Room, epoch?: string, readsLeft = READS): Filled | Promise<Filled> {
     const { cursor } = room
@@ -83,8 +77,8 @@ export class Filler {
   #find(room: Room): Filled | Promise<Filled> {
     const replay = this.#options.bridge.replay(room.name, { since: undefined, limit: 0 })
     const found = ({ position }: Replay): Filled => {
-      if (position === undefined) return 'unread'
-      if (room.cursor !== undefined || room.hold?.kind === 'opening') return 'gap'
+      if (position === undefined || room.cursor !== undefined || room.hold?.kind === 'opening')
+        return 'unread'
       room.cursor = position
       this.#beginBlind(room)
       return 'gap'
@@ -108,7 +102,7 @@ export class Filler {
     if (hasChanged && (since.epoch !== cursor.epoch || position.epoch !== cursor.epoch))
       return readsLeft > 0
         ? this.fill(room, since.epoch === epoch ? undefined : since.epoch, readsLeft)
-        : 'gap'
+        : 'unread'
     if (position.epoch === cursor.epoch) {
       if (since.epoch !== cursor.epoch) {
         // The message that raised the question is late, from before.

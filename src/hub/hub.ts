@@ -6,6 +6,7 @@ import type {
   BridgeStatus,
   ClusterStatus,
   Delivery,
+  Filled,
   Published,
   Replay,
 } from '../bridge/bridge.ts'
@@ -205,7 +206,7 @@ export class Hub implements ClientContext, BridgeHost {
     return true
   }
 
-  catchUp(room: string): Promise<boolean> {
+  catchUp(room: string): Promise<Filled> {
     return this.#dispatch.sequencer.catchUp(room)
   }
 

@@ -1,11 +1,11 @@
-import type { Delivery } from '../bridge/bridge.ts'
+import type { Delivery, Filled } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
 import type { Position } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
 import type { Deliverer } from './deliverer.ts'
 import type { EarlyMemory } from './early-memory.ts'
-import type { Filled, Filler } from './filler.ts'
+import type { Filler } from './filler.ts'
 import { textFrame } from './frame.ts'
 import { headOf, type Live, withoutOffset } from './live.ts'
 import type { Hold, Room } from './room.ts'
@@ -66,20 +66,20 @@ export class Sequencer {
   }
 
   /** Fills what may be missing, also when no message shows that; see BridgeHost. */
-  async catchUp(name: string): Promise<boolean> {
+  async catchUp(name: string): Promise<Filled> {
     const { rooms, filler } = this.#options
     if (this.#catchUps >= CATCH_UPS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#catchUps++
     try {
       const room = rooms.get(name)
-      if (room === undefined) return true
-      if (room.hold?.kind === 'opening') return false
-      const isWhole = (await filler.fill(room)) === 'whole'
+      if (room === undefined) return 'whole'
+      if (room.hold?.kind === 'opening') return 'unread'
+      const filled = await filler.fill(room)
       // The cursor is the room's position: who was told none can be told now.
-      if (isWhole && room.cursor !== undefined && room.untold !== undefined) {
+      if (filled === 'whole' && room.cursor !== undefined && room.untold !== undefined) {
         this.#options.deliverer.tellUntold(room, room.cursor)
       }
-      return isWhole
+      return filled
     } finally {
       // The newest first: it may be a publish that waits; and taking the first of very many is slow.
       const next = this.#waiting.pop()

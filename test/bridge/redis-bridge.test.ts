@@ -154,3 +154,22 @@ t.test(
     t.strictSame(node.contents(undefined), ['before', 'after'])
   },
 )
+
+t.test('what the history does not have any more is asked for once, what cannot be read again', async (t) => {
+  const relay = await TcpRelay.open(single.port)
+  const node = new TestNode(redisBridge(relay.url, limits))
+  t.teardown(async () => {
+    await node.bridge.close()
+    await relay.close()
+  })
+  node.catchUp = async (room) => {
+    node.caughtUp.push(room)
+    return room === 'gone' ? 'gap' : 'unread'
+  }
+  const asked = (room: string) => node.caughtUp.filter((one) => one === room).length
+  await node.bridge.whenUp(5000)
+  for (const room of ['gone', 'unread']) t.equal(await node.bridge.subscribe(room), 'cluster')
+  relay.cut('subscribe')
+  await pollUntil('it is asked again', () => asked('unread') >= 3)
+  t.equal(asked('gone'), 1)
+})

@@ -13,7 +13,7 @@ const host = {
   node: 'n',
   joins: 0,
   remember: () => true,
-  catchUp: async () => true,
+  catchUp: async () => 'whole' as const,
   deliver() {},
   onceRested: (then: () => void) => then(),
   countClients: () => 0,

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Publication } from '../../src/bridge/bridge.ts'
+import type { Filled, Publication } from '../../src/bridge/bridge.ts'
 import type { RedisClient } from '../../src/bridge/redis-client.ts'
 import { RedisClock } from '../../src/bridge/redis-clock.ts'
 import { RedisKeys } from '../../src/bridge/redis-keys.ts'
@@ -13,7 +13,7 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
   /** What this node's members got ahead of its place. */
   const early: [string, number | undefined][] = []
   const remembered: [string, number][] = []
-  const reads: { room: string; resolve(isWhole: boolean): void }[] = []
+  const reads: { room: string; resolve(filled: Filled): void }[] = []
   const ends: (() => void)[] = []
   const state = { isUp: true, nowMs: 0, hasHad: true }
   const ticks = new Map<unknown, () => void>()
@@ -104,7 +104,7 @@ t.test('what is not expected back is read from the history when Redis has it', a
     { scope: 'cluster', offset: 8 },
   ])
   t.equal(reads.length, 1, 'one read for both')
-  reads[0]?.resolve(true)
+  reads[0]?.resolve('whole')
   await turnEnd()
   t.strictSame(early, [])
   t.equal(ticks.size, 0)
@@ -116,7 +116,7 @@ t.test('where the history cannot be read, it is delivered ahead of its place', a
   endTurn()
   calls[0]?.resolve(['epoch', 7])
   await turnEnd()
-  reads[0]?.resolve(false)
+  reads[0]?.resolve('gap')
   await turnEnd()
   t.strictSame(early, [['a', 7]])
   t.equal(ticks.size, 0)
@@ -157,7 +157,7 @@ t.test('what Redis has taken and does not bring back is read after two ticks', a
   tick()
   tick()
   t.equal(reads.length, 1, 'once')
-  reads[0]?.resolve(true)
+  reads[0]?.resolve('whole')
   await turnEnd()
   t.equal(ticks.size, 0)
   void publish('b')

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import type { Bridge, BridgeHost, Delivery, HistoryLimits, Publication } from '../../src/bridge/bridge.ts'
+import type {
+  Bridge,
+  BridgeHost,
+  Delivery,
+  Filled,
+  HistoryLimits,
+  Publication,
+} from '../../src/bridge/bridge.ts'
 import { messageHead } from '../../src/protocol/codec.ts'
 import { pollUntil } from './until.ts'
 
@@ -29,9 +36,9 @@ export class TestNode implements BridgeHost {
     return true
   }
 
-  async catchUp(room: string): Promise<boolean> {
+  async catchUp(room: string): Promise<Filled> {
     this.caughtUp.push(room)
-    return true
+    return 'whole'
   }
 
   onceRested(then: () => void): void {
