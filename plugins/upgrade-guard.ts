@@ -57,8 +57,8 @@ export function guardUpgrades(app: FastifyInstance, closeGraceMs: number): Other
   if (server.shouldUpgradeCallback !== undefined) server.shouldUpgradeCallback = isWebSocket
   // Ahead of the others: a response on the socket is then one to an earlier request.
   server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    upgradeHasCome(socket)
     onceAnswered(socket, () => {
+      upgradeHasCome(socket)
       if (isPlain(request)) plain.serve(request, socket)
       else queue.add(request, socket, head)
     })

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -39,10 +40,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
       requireHostHeader: false,
     },
     // Fastify's own would log the request's bytes at trace, and a token may be among them.
-    clientErrorHandler: (error, socket) => {
-      const status = answerUnreadable(error, socket)
-      if (status !== undefined) refusals.add({ status, reason: error.code }, { ip: socket.remoteAddress })
-    },
+    clientErrorHandler: (error, socket) => refuseUnreadable(error.code, socket, refusals),
     // The default answer repeats the target, and the target may hold a token.
     frameworkErrors: (_error, request: FastifyRequest, reply: FastifyReply) => {
       // No hook sees it.
@@ -53,6 +51,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
   })
   guardConnections(app, config)
   const refusals = new RefusalLog(app.log)
+  refuseConnects(app, refusals)
   logAnswers(app, refusals)
   // Node would refuse it with a bare 417; a server may as well pass over what it does not know.
   app.server.on('checkExpectation', app.routing)
@@ -79,6 +78,20 @@ export async function createService(config: Config, logStream: LogStream): Promi
   wantHost(app)
   guardDescriptors(app)
   return app
+}
+
+function refuseUnreadable(reason: string, socket: Socket, refusals: RefusalLog): void {
+  const status = answerUnreadable(reason, socket)
+  if (status !== undefined) refusals.add({ status, reason }, { ip: socket.remoteAddress })
+}
+
+/** To Node a CONNECT is no request: it would hang up without a word. */
+function refuseConnects(app: FastifyInstance, refusals: RefusalLog): void {
+  app.server.on('connect', ({ socket }) => {
+    // Node has taken its own listener away; without one, a reset meanwhile would end the process.
+    socket.on('error', () => socket.destroy())
+    refuseUnreadable('CONNECT', socket, refusals)
+  })
 }
 
 function logAnswers(app: FastifyInstance, refusals: RefusalLog): void {

@@ -206,6 +206,7 @@ t.test('requests that Node cannot read are answered and logged as others, withou
       `GET /w%zz?token=${token} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
       400,
     ],
+    ['a CONNECT', `CONNECT a:443 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`, 400],
     ['a request that stalls', good.slice(0, -2), 408],
   ]
   for (const [name, bytes, status] of requests) {

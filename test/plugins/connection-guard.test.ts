@@ -77,6 +77,18 @@ t.test('a crowd of one address that sends its upgrades is let in whole', async (
   for (const socket of sockets) socket.destroy()
 })
 
+t.test('a client whose upgrade came right behind another request is no connection that waits', async (t) => {
+  const server = await serverFor(t, {})
+  const health = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n'
+  const client = await RawSocket.open(server, { tcp: { localAddress: '127.0.0.2' } })
+  client.write(`${health}${health}${upgradeRequest(`/ws?token=${tokenFor('a')}`)}`)
+  await clientsAre(server, 1)
+  const silent = await openMany(server, '127.0.0.2', 15)
+  await openAre(silent, 10)
+  t.equal(client.end, undefined, 'it is not cut as the oldest of its address')
+  for (const socket of [client, ...silent]) socket.destroy()
+})
+
 t.test("a trusted proxy's connections are left alone", async (t) => {
   const server = await serverFor(t, { TRUST_PROXY: '127.0.0.5, 127.0.8.0/24' })
   const ofProxies = [
