@@ -26,13 +26,16 @@ export class Join {
   #heldBytes = 0
   /** Up to where late messages are passed over, by epoch: this join's history, and that of those before it. */
   #through: Map<string, number> | undefined
-  /** The messages that the join has brought, until it is settled. */
+  /** The messages that the join has brought, until nothing waits any more that may be one of them. */
   #brought: readonly Live[] = []
   #broughtKeys: Set<string> | undefined
 
   constructor(client: Client, number: number, maxBytes: number, before: Join | undefined) {
     this.client = client
-    if (before !== undefined) this.#through = before.#through
+    if (before !== undefined) {
+      this.#through = before.#through
+      this.#brought = before.#brought
+    }
     this.number = number
     this.#maxBytes = maxBytes
   }
@@ -48,7 +51,7 @@ export class Join {
 
   /** Whether nothing is left to guard against. */
   get isOver(): boolean {
-    return this.#held === undefined && this.#through === undefined
+    return this.#held === undefined && this.#through === undefined && this.#brought.length === 0
   }
 
   /** The offset in that epoch up to which the client got history, while late messages of it may still come. */
@@ -88,7 +91,8 @@ export class Join {
   complete(told: Position | undefined, { cursor, isBlind }: Room, brought: readonly Live[]): Live[] {
     const held = this.#held ?? []
     this.#held = undefined
-    this.#brought = brought
+    this.#brought = [...this.#brought, ...brought]
+    this.#broughtKeys = undefined
     // Most joins have nothing to guard against.
     if (told !== undefined && (held.length > 0 || isBlind || !isReached(told, cursor)))
       this.#through = new Map(this.#through).set(told.epoch, told.offset)

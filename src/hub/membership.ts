@@ -138,8 +138,7 @@ export class Membership {
     for (const live of join.complete(position, room, missed)) deliverer.sendToMember(room, client, live)
     if (!join.isOver) room.beginJoin(join)
     sequencer.open(room)
-    join.settle()
-    if (join.isOver) room.endJoin(client)
+    room.settle(join)
     if (mayLack) void filler.fill(room)
     return true
   }

@@ -53,6 +53,13 @@ export class Room {
     if (this.joins?.delete(client) && this.joins.size === 0) this.joins = undefined
   }
 
+  /** What came during the join has been seen to, unless something waits. */
+  settle(join: Join): void {
+    if (this.hold !== undefined || join.isHolding) return
+    join.settle()
+    if (join.isOver) this.endJoin(join.client)
+  }
+
   /** Whether the client gets the room's messages when they come: it is not in the middle of a join. */
   isSettled(client: Client): boolean {
     return this.joins?.get(client)?.isHolding !== true

@@ -219,6 +219,7 @@ export class Sequencer {
     // The first one has had its read, whatever that has brought.
     for (const [index, live] of hold.lives.entries())
       this.#take(room, live, !isFilled || (index === 0 && hold.kind === 'filling'))
+    for (const join of room.joins?.values() ?? []) room.settle(join)
   }
 }
 

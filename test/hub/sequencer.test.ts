@@ -255,6 +255,7 @@ for (const [
       {
         numRuns: Number(process.env.RUNS ?? 150),
         ...(process.env.SEED && { seed: Number(process.env.SEED) }),
+        ...(process.env.FCPATH && { path: process.env.FCPATH }),
       },
     )
     t.pass('in every schedule')
