@@ -9,7 +9,7 @@ import { SECRET } from '../token.ts'
 import type { Place } from './person.ts'
 
 /** One of so many meets the fault. */
-const EVERY = 20
+const EVERY = 10
 /** Most rooms' histories must make way for others. */
 const LITTLE_BYTES = 4096
 const RESET = '"type":"reset"'
@@ -38,14 +38,13 @@ export const plants = {
     })
   },
   'changes the order of two': (hub) => {
-    let held: (() => void) | undefined
-    changeSends(hub, (send, n) => {
-      if (n % EVERY === 0) held = send
-      else {
-        send()
-        held?.()
-        held = undefined
-      }
+    const held = new Map<string, () => void>()
+    changeSends(hub, (send, n, to) => {
+      const before = held.get(to)
+      held.delete(to)
+      if (before === undefined && n % EVERY === 0) held.set(to, send)
+      else send()
+      before?.()
     })
   },
   'publishes one twice': (_hub, bridge) => {
@@ -120,13 +119,13 @@ function changePublishes(bridge: Bridge, change: (publish: () => Answer) => Answ
   }
 }
 
-/** Every message to a client goes through `change`, with its number. */
-function changeSends(hub: Hub, change: (send: () => void, n: number) => unknown): void {
+/** Every message to a client goes through `change`, with its number, and whom and which room it is for. */
+function changeSends(hub: Hub, change: (send: () => void, n: number, to: string) => unknown): void {
+  let count = 0
   onConnect(hub, (client) => {
     const send = client.send.bind(client)
-    let count = 0
     client.send = (frame, room) => {
-      change(() => send(frame, room), ++count)
+      change(() => send(frame, room), ++count, `${client.id} ${room}`)
     }
   })
 }
