@@ -312,7 +312,7 @@ async function onSlowLink(t: Test): Promise<void> {
   t.teardown(() => server.stop())
   network.throttle('2mbit')
   const slow = await connect(server, 'slow')
-  const good = await connect({ host: network.steady, port: server.port }, 'good')
+  const good = await connect({ host: network.steady, port: server.port, tls: server.tls }, 'good')
   await slow.join('r')
   await good.join('r')
   await exchangeLarge(t, slow, good, 10_000)
@@ -334,7 +334,7 @@ async function delayingRelay(t: Test, to: Address, delayMs: number): Promise<Add
     sockets.add(from)
   }
   const relay = createServer((near) => {
-    const far = connectTcp(to)
+    const far = connectTcp({ host: to.host, port: to.port })
     carry(near, far)
     carry(far, near)
   })
@@ -343,13 +343,13 @@ async function delayingRelay(t: Test, to: Address, delayMs: number): Promise<Add
     relay.close()
     for (const socket of sockets) socket.destroy()
   })
-  return { host: '127.0.0.1', port: (relay.address() as AddressInfo).port }
+  return { ...to, host: '127.0.0.1', port: (relay.address() as AddressInfo).port }
 }
 
 async function onLongLink(t: Test): Promise<void> {
   // 2,000 ms and 10 s of the case, eight times as fast.
   const server = await serverFor(t, { PING_INTERVAL_MS: '400', PONG_TIMEOUT_MS: '800' })
-  const relay = await delayingRelay(t, server, 125)
+  const relay = await delayingRelay(t, { host: server.host, port: server.port, tls: server.tls }, 125)
   const [far, near] = [await connect(relay, 'far'), await connect(server, 'near')]
   await far.join('r')
   await near.join('r')

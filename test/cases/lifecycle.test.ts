@@ -319,7 +319,7 @@ t.test('B21 the link is cut without a sign', { skip }, async (t) => {
     { prefix: network.prefix, host: network.steady },
   )
   t.teardown(() => inside.stop())
-  const beyond = { host: network.cuttable, port: inside.port }
+  const beyond = { host: network.cuttable, port: inside.port, tls: inside.tls }
   const b = await connect(inside, 'b')
   await b.join('busy')
   const before = inside.fds()

@@ -1,7 +1,8 @@
 // Cases of kind shutdown (../shared/cases), one node, and "Shutdown" of the hub's issue.
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
-import { Agent, get } from 'node:http'
+import http from 'node:http'
+import https from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -70,7 +71,8 @@ async function everyPeer(t: Test, server: Server, scale: number) {
   const upgrade = upgradeRequest(`/ws?token=${tokenFor('late')}`)
   const upgrading = await inBatches(many(10), () => open(upgrade.slice(0, -10)))
   await inBatches(many(5), () => open('GET /health HTTP/1.1\r\nHost: local'))
-  const agent = new Agent({ keepAlive: true })
+  const { Agent, get } = server.tls ? https : http
+  const agent = new Agent({ keepAlive: true, ...{ rejectUnauthorized: false } })
   t.teardown(() => agent.destroy())
   await new Promise<void>((resolve, reject) => {
     get(server.url('/health'), { agent }, (answer) => answer.resume().on('end', resolve)).on('error', reject)

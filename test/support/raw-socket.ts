@@ -80,6 +80,8 @@ export class RawSocket {
   bytesRead = 0
   pong: boolean
   onFrame: ((frame: Frame) => void) | undefined
+  /** What is under TLS, or the same. */
+  readonly #bare: Socket
   readonly #record: boolean
   readonly #events = new Notifier()
   readonly #reader = new FrameReader()
@@ -90,7 +92,7 @@ export class RawSocket {
     const socket = new RawSocket(address, options)
     await socket.until('TCP connect', () => {
       if (socket.end) throw new Error('the connection was refused')
-      return !socket.tcp.connecting
+      return !socket.#bare.connecting
     })
     return socket
   }
@@ -112,11 +114,10 @@ export class RawSocket {
     this.#record = record
     // allowHalfOpen: the test, not Node, decides when this side closes.
     const options = { host: address.host, port: address.port, allowHalfOpen: true, ...tcp }
-    this.tcp = address.tls
-      ? connectTls({ ...options, rejectUnauthorized: false })
-      : connectTcp(options as NetConnectOpts)
+    this.#bare = connectTcp(options as NetConnectOpts)
+    this.tcp = address.tls ? connectTls({ socket: this.#bare, rejectUnauthorized: false }) : this.#bare
     this.tcp.setNoDelay(true)
-    this.tcp.on('connect', () => this.#events.notify())
+    this.#bare.on('connect', () => this.#events.notify())
     this.tcp.on('data', (chunk) => this.#onData(chunk))
     this.tcp.on('end', () => this.#onEnd('fin'))
     this.tcp.on('error', () => this.#onEnd('reset'))
@@ -274,7 +275,7 @@ export class RawSocket {
 
   /** Ends with a RST. */
   reset(): void {
-    this.tcp.resetAndDestroy()
+    this.#bare.resetAndDestroy()
   }
 
   destroy(): void {

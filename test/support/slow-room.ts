@@ -110,7 +110,8 @@ async function assemble(t: Test, options: SlowRoomOptions): Promise<Cast> {
 
 /** A member of r in a process of its own that reads its `joined` and then nothing more. */
 async function stalledProcess(t: Test, address: Address) {
-  const script = `const s = require('net').connect(${address.port}, '${address.host}')
+  const script = `const options = { port: ${address.port}, host: '${address.host}', rejectUnauthorized: false }
+const s = require('${address.tls ? 'tls' : 'net'}').connect(options)
 s.write(Buffer.from(process.argv[1], 'base64'))
 let text = ''
 s.on('data', (d) => { text += d.toString('latin1'); if (text.includes('"joined"')) { s.pause(); console.log('joined') } })

@@ -1,0 +1,3 @@
+// The suite of heartbeat, with a server that speaks TLS.
+import '../support/over-tls.ts'
+import '../cases/lifecycle.test.ts'
