@@ -20,7 +20,6 @@ import { RedisClock } from './redis-clock.ts'
 import { ClusterTopology } from './redis-cluster-topology.ts'
 import { describeFault } from './redis-fault.ts'
 import { RedisKeys } from './redis-keys.ts'
-import { within } from './redis-link.ts'
 import { RedisMarks } from './redis-marks.ts'
 import { RedisNodes } from './redis-nodes.ts'
 import { ENVELOPE_MAX_BYTES, type IncomingMessage, readPayload } from './redis-payload.ts'
@@ -122,14 +121,9 @@ export class RedisBridge implements Bridge {
     this.#rooms.set(channel, room)
     const subscriptions = this.#shards.subscriptionsOf(channel)
     subscriptions.want(channel)
-    if (this.#shards.of(channel)?.listens) {
-      try {
-        await within(this.#options.timeoutMs, subscriptions.whenActive(channel), 'no subscription in time')
-        return 'cluster'
-      } catch {
-        // It stays wanted, and is subscribed as soon as Redis lets it.
-      }
-    }
+    const isListening = this.#shards.of(channel)?.listens === true
+    if (isListening && (await subscriptions.whenActive(channel, this.#options.timeoutMs))) return 'cluster'
+    // It stays wanted, and is subscribed as soon as Redis lets it.
     this.#shards.subscriptionsOf(channel).missed(channel)
     return 'node'
   }

@@ -93,7 +93,7 @@ export class RedisShard {
     this.publisher = new RedisPublisher({
       ...options,
       redisClock: this.#redisClock,
-      client: () => (this.#subscriberLink.isUp && !this.#isLeaving ? this.#publisherLink.client : undefined),
+      client: () => (this.#mayPublish ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.subscriptions.isActive(options.keys.channel(room)),
       onRefused: (error) => this.#refused(error),
     })
@@ -138,6 +138,11 @@ export class RedisShard {
   get isUp(): boolean {
     const areUp = this.#publisherLink.isUp && this.#subscriberLink.isUp
     return areUp && !this.publisher.isStalled && !this.#isLeaving
+  }
+
+  /** What comes back through it, and is not lost with it. */
+  get #mayPublish(): boolean {
+    return this.#subscriberLink.isUp && !this.#isLeaving && !this.#isRetired
   }
 
   /** Whether a channel can be confirmed now. */

@@ -12,7 +12,7 @@ const UNSUBSCRIBES_A_TURN = 100
 interface Wanted {
   state: 'idle' | 'asked' | 'active'
   /** Calls for everybody who waits for Redis to confirm it. */
-  waiting: (() => void)[]
+  waiting: Set<() => void>
   /** Whether messages may have passed it by since it was first wanted, or somebody came in without it. */
   hasGap: boolean
 }
@@ -56,16 +56,26 @@ export class RedisSubscriptions {
   want(channel: string): void {
     this.#released.delete(channel)
     if (this.#wanted.has(channel)) return
-    this.#wanted.set(channel, { state: 'idle', waiting: [], hasGap: false })
+    this.#wanted.set(channel, { state: 'idle', waiting: new Set(), hasGap: false })
     this.#idle.add(channel)
     if (this.#client !== undefined) void this.#subscribe(this.#client, [channel])
   }
 
-  /** Resolves when Redis has confirmed the channel, which must be wanted. */
-  whenActive(channel: string): Promise<void> {
+  /** Resolves with whether Redis confirms the channel, which must be wanted, within this time. */
+  whenActive(channel: string, withinMs: number): Promise<boolean> {
     const wanted = this.#wanted.get(channel)
-    if (wanted === undefined || wanted.state === 'active') return Promise.resolve()
-    return new Promise((resolve) => wanted.waiting.push(resolve))
+    if (wanted === undefined || wanted.state === 'active') return Promise.resolve(true)
+    return new Promise((resolve) => {
+      const end = (isActive: boolean) => {
+        clearTimeout(timer)
+        wanted.waiting.delete(onActive)
+        resolve(isActive)
+      }
+      const onActive = () => end(true)
+      // Else who tries again and again would be kept in mind each time.
+      const timer = setTimeout(() => end(false), withinMs)
+      wanted.waiting.add(onActive)
+    })
   }
 
   /** Somebody has come in without the channel's being confirmed. */
@@ -165,7 +175,7 @@ export class RedisSubscriptions {
     } else if (there.state === 'active') {
       for (const onActive of wanted.waiting) onActive()
     } else {
-      there.waiting.push(...wanted.waiting)
+      for (const onActive of wanted.waiting) there.waiting.add(onActive)
       there.hasGap = true
     }
   }
@@ -206,7 +216,7 @@ export class RedisSubscriptions {
   #confirm(channel: string, wanted: Wanted): void {
     wanted.state = 'active'
     const { waiting, hasGap } = wanted
-    wanted.waiting = []
+    wanted.waiting = new Set()
     wanted.hasGap = false
     for (const onActive of waiting) onActive()
     if (hasGap) this.#host.onGapEnd(channel)

@@ -112,7 +112,7 @@ t.test('a channel moves with all who wait for it, and with what it missed', asyn
   const [from, to] = [subscriptionsOf(t), subscriptionsOf(t)]
   const { client, calls } = noted()
   from.subscriptions.want('a')
-  const active = from.subscriptions.whenActive('a')
+  const active = from.subscriptions.whenActive('a', LATER_MS)
   await to.subscriptions.resume(client, () => {})
   from.subscriptions.move('a', to.subscriptions)
   to.subscriptions.retry()
@@ -197,4 +197,17 @@ t.test('a channel that has moved before it is given back is no fault of the conn
   await subscriptions.sweep(LATER_MS)
   await turnEnd()
   t.strictSame(told, ['gone a', 'elsewhere'])
+})
+
+t.test('who waits in vain is told so, and not kept in mind', async (t) => {
+  const { subscriptions } = subscriptionsOf(t)
+  subscriptions.want('a')
+  t.equal(await subscriptions.whenActive('a', 1), false)
+  const { client, calls } = noted()
+  const resumed = subscriptions.resume(client, () => {})
+  const active = subscriptions.whenActive('a', LATER_MS)
+  calls[0]?.done()
+  await resumed
+  t.equal(await active, true)
+  t.equal(await subscriptions.whenActive('a', 1), true)
 })
