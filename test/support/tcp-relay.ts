@@ -80,7 +80,11 @@ export class TcpRelay {
 
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    this.cut()
+    // Not reset: a write under way on such a socket may never end, and Node's own end waits for it.
+    for (const { client, upstream } of this.#connections) {
+      client.destroy()
+      upstream.destroy()
+    }
     await closed
   }
 
