@@ -121,6 +121,13 @@ export class TestCluster {
       await from.command('MIGRATE', LOOPBACK, to.port, '', 0, 5000, 'KEYS', ...keys)
     }
     for (const server of [to, from]) await server.command('CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
+    // What was under way on a slow bus may undo it at the new owner, which then has to be told again.
+    const isDone = async () => {
+      if (await this.#agrees()) return true
+      await to.command('CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
+      return false
+    }
+    await pollUntil('all know of the move', isDone, 10_000)
   }
 
   async slotOf(room: string): Promise<number> {
