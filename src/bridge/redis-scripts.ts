@@ -11,6 +11,9 @@ function script(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
+/** Rooms that begin in one epoch: with more, its hash would take megabytes, and long to delete. The next begin in another. */
+const BEGINNINGS_ROOMS = 10_000
+
 /**
  * The server's own id: new after a restart and after a failover, that is whenever the newest messages may be lost.
  * A position that another server has given must not be taken up again, or a hole could pass for a recovery.
@@ -29,20 +32,25 @@ end
 -- Rooms in which nothing was said yet share an epoch, so that a join leaves nothing behind. It is gone before any
 -- position that was begun in it, and it knows the rooms that were: none begins twice in one epoch.
 local function beginnings(key, epoch, ttl)
-  local known = lenient('HMGET', key, 'epoch', 'server') or {}
-  if known[1] and known[2] == server_id() then return known[1] end
+  local known = lenient('HMGET', key, 'epoch', 'server', 'rooms') or {}
+  if known[1] and known[2] == server_id() and (tonumber(known[3]) or 0) < ${BEGINNINGS_ROOMS} then return known[1] end
   redis.call('DEL', key)
-  redis.call('HSET', key, 'epoch', epoch, 'server', server_id())
+  redis.call('HSET', key, 'epoch', epoch, 'server', server_id(), 'rooms', 0)
   redis.call('PEXPIRE', key, ttl)
   return epoch
 end
 local function has_begun(key, position)
   return redis.call('HEXISTS', key, position) == 1
 end
+local function mark_begun(key, position)
+  if has_begun(key, position) then return end
+  local rooms = tonumber(redis.call('HMGET', key, 'rooms')[1]) or 0
+  redis.call('HSET', key, position, 1, 'rooms', rooms + 1)
+end
 local function begin(messages, position, key, fresh, ttl, beginnings_ttl)
   local epoch = beginnings(key, fresh .. '-', beginnings_ttl)
   if has_begun(key, position) or redis.call('EXISTS', messages, position) > 0 then epoch = fresh end
-  redis.call('HSET', key, position, 1)
+  mark_begun(key, position)
   redis.call('DEL', messages, position)
   redis.call('HSET', position, 'epoch', epoch, 'offset', 0, 'bytes', 0, 'server', server_id())
   redis.call('PEXPIRE', position, ttl)
@@ -89,7 +97,8 @@ end
 -- Nodes that do keep history must not take this for a room in which nothing was said.
 if is_new and not keeps and messages ~= position then
   redis.call('DEL', messages, position)
-  if redis.call('EXISTS', KEYS[3]) == 1 then lenient('HSET', KEYS[3], position, 1) end
+  local shared = lenient('HMGET', KEYS[3], 'epoch')
+  if shared and shared[1] then mark_begun(KEYS[3], position) end
 end
 local first_new = keeps and offset + 1 or '-'
 local reply, texts, repeats, added, marks = {epoch, first_new}, {}, {}, {}, {}

@@ -173,3 +173,25 @@ t.test('what the history does not have any more is asked for once, what cannot b
   await pollUntil('it is asked again', () => asked('unread') >= 3)
   t.equal(asked('gone'), 1)
 })
+
+t.test('rooms that begin in one epoch are bounded, and none begins twice in one', async (t) => {
+  const node = await nodeWith(t)
+  const beginnings = async () => {
+    const [key = ''] = (await single.command('KEYS', '*:beginnings:*')) as string[]
+    return { key, rooms: Number(await single.command('HGET', key, 'rooms')) }
+  }
+  await node.publish('first', 1)
+  const { key, rooms } = await beginnings()
+  t.ok(rooms >= 1)
+  const { position: empty } = await node.bridge.replay('empty', { since: undefined, limit: 0 })
+  t.ok((await node.bridge.replay('empty', { since: empty, limit: 1 })).isComplete)
+  await single.command('HSET', key, 'rooms', 10_000)
+  await node.publish('second', 1)
+  t.equal((await beginnings()).rooms, 1, 'begun anew')
+  t.notOk((await node.bridge.replay('empty', { since: empty, limit: 1 })).isComplete)
+  const since = (await node.bridge.replay('first', { since: undefined, limit: 0 })).position
+  t.match(since, { offset: 1 }, 'what had begun goes on')
+  for (const kind of ['messages', 'position']) await single.command('DEL', `test:${kind}:{first}`)
+  for (const content of [2, 3]) await node.publish('first', content)
+  t.notOk((await node.bridge.replay('first', { since, limit: 9 })).isComplete)
+})
