@@ -170,6 +170,10 @@ export const settings = z
     path: ['workers'],
     error: 'more than one needs REDIS_URL, over which they reach each other',
   })
+  .refine(({ readyNeedsBridge, redisUrl }) => !readyNeedsBridge || redisUrl !== undefined, {
+    path: ['readyNeedsBridge'],
+    error: 'needs REDIS_URL: in memory the bridge is always up',
+  })
   .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
     path: ['drainMs'],
     error: 'must not be above SHUTDOWN_GRACE_MS (shutdownGraceMs)',

@@ -66,6 +66,7 @@ t.test('a bad value stops the start, names the variable and does not repeat the 
     ['TRUST_PROXY', '10.0.0.0/33'],
     ['TRUST_PROXY', '10.0.0/8'],
     ['WORKERS', '2'],
+    ['READY_NEEDS_BRIDGE', 'true'],
     ['JWT_SECRET', 'correct horse, battery staple and a long phrase'],
     ['REDIS_URL', 'localhost'],
     ['REDIS_URL', 'redis+sentinel://a:1'],
