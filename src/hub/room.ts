@@ -12,6 +12,8 @@ const PAST_MS = 10_000
 export interface Hold {
   /** `opening`: for the first join. `filling`: for what was missed, to be read from the history. */
   readonly kind: 'opening' | 'filling'
+  /** Whether the history could not be read so far. */
+  isUnread: boolean
   lives: Live[]
   bytes: number
   timer: NodeJS.Timeout | undefined
@@ -32,7 +34,13 @@ export class Room {
   ahead: Position | undefined
   /** Members who were told no position while the room had one; undefined for none. */
   untold: Set<Client> | undefined
-  hold: Hold | undefined = { kind: 'opening', lives: [], bytes: 0, timer: undefined }
+  hold: Hold | undefined = {
+    kind: 'opening',
+    isUnread: false,
+    lives: [],
+    bytes: 0,
+    timer: undefined,
+  }
   /** The last epochs of before, the oldest first, and up to where the members have their messages. */
   #past: Map<string, { offset: number; atMs: number }> | undefined
 

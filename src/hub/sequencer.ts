@@ -113,6 +113,8 @@ export class Sequencer {
   /** `isForced`: there is nothing to wait for any more. */
   #take(room: Room, live: Live, isForced = false): void {
     const { position } = live
+    // The bridge could not wait for this one, and what is before it cannot be read: else it would come behind later ones.
+    if (live.kind === 'early' && room.hold?.isUnread) this.#release(room, room.hold, false)
     if (room.hold !== undefined) {
       this.#hold(room, room.hold, live)
     } else if (position === undefined) {
@@ -191,7 +193,13 @@ export class Sequencer {
   }
 
   #fill(room: Room, live: Live, epoch: string): void {
-    const hold: Hold = { kind: 'filling', lives: [live], bytes: live.frame.length, timer: undefined }
+    const hold: Hold = {
+      kind: 'filling',
+      isUnread: false,
+      lives: [live],
+      bytes: live.frame.length,
+      timer: undefined,
+    }
     room.hold = hold
     const filled = this.#options.filler.fill(room, epoch)
     if (!(filled instanceof Promise)) {
@@ -205,7 +213,9 @@ export class Sequencer {
   async #fillAgain(room: Room, hold: Hold, epoch: string, first: Filled): Promise<void> {
     let filled = first
     while (filled === 'unread' && room.hold === hold) {
+      hold.isUnread = true
       await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS))
+      hold.isUnread = false
       if (room.hold === hold) filled = await this.#options.filler.fill(room, epoch)
     }
     this.#release(room, hold, filled === 'whole')

@@ -479,3 +479,19 @@ t.test(
     await hub.close()
   },
 )
+
+t.test(
+  'while the history cannot be read, an early message is not kept behind what waits for it',
+  async (t) => {
+    const { world, bridge, hub, one } = await twoReaders()
+    await world.run([['deaf'], ['publish', 1], ['hear'], ['publish', 1], ['away'], ['bring', 1], ['fail']])
+    t.notMatch(one.log, /1@2/, 'the second waits')
+    const n = bridge.sent.length
+    bridge.sent.push({ n, position: undefined, exclude: undefined, isLost: false })
+    const text = `${messageHead(bridge.room, `${n}`, { client: 'x', user: 'u' }, n)}}`
+    hub.deliver(bridge.room, [{ text, exclude: undefined, position: undefined, isEarly: true }])
+    await world.settle()
+    t.match(one.log, new RegExp(`1@2 ${n}$`))
+    await hub.close()
+  },
+)
