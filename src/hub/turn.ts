@@ -6,8 +6,11 @@ const SLICE_MS = 8
 /** The clock is read once for so many flushes or bytes. */
 const FLUSHES_A_LOOK = 32
 const BYTES_A_LOOK = 1_048_576
-/** Where so much comes in that it is never all looked at, this is taken for one burst. */
-const BURST_MAX_MS = 1000
+/**
+ * Where so much comes in that it is never all looked at, this is taken for one burst: CPU time of the process, so that
+ * a machine that gives it half a core does not make the node's clients slow.
+ */
+const BURST_MAX_CPU_MS = 3000
 /** So few clients (about a millisecond) do not wait for a large room whose flush has begun: they go before its rest. */
 const FEW = 256
 
@@ -29,7 +32,7 @@ export class Turn {
   readonly inbox = new Inbox(() => this.#schedule())
   readonly #strands = new Map<string | undefined, Strand>()
   #burst = 1
-  /** When a burst began that is longer than a turn. */
+  /** The CPU time (ms) at which a burst began that is longer than a turn. */
   #burstSince = Infinity
   #dirty: Flushable[] = []
   #flushing: Flushable[] = []
@@ -95,18 +98,24 @@ export class Turn {
     }
     const hasMore = this.#flushing.length > 0 || this.#dirty.length > 0
     if (hasMore) this.#schedule()
-    this.#countBurst(hasMore || this.inbox.isWaiting, startedAt)
+    this.#countBurst(hasMore || this.inbox.isWaiting)
     if (this.#onRested.length > 0 && !this.#isResting) this.#rest()
   }
 
   /** A burst is over when all of it is looked at and flushed. */
-  #countBurst(hasMore: boolean, now: number): void {
-    if (!hasMore || now - this.#burstSince > BURST_MAX_MS) {
-      this.#burst++
-      this.#burstSince = Infinity
-    } else if (this.#burstSince === Infinity) {
-      this.#burstSince = now
+  #countBurst(hasMore: boolean): void {
+    if (!hasMore) {
+      this.#endBurst()
+      return
     }
+    const cpuMs = cpuTimeMs()
+    if (this.#burstSince === Infinity) this.#burstSince = cpuMs
+    else if (cpuMs - this.#burstSince > BURST_MAX_CPU_MS) this.#endBurst()
+  }
+
+  #endBurst(): void {
+    this.#burst++
+    this.#burstSince = Infinity
   }
 
   /** Half of the slice is left for the large room. */
@@ -142,6 +151,12 @@ export class Turn {
     this.#strands.clear()
     return dirty
   }
+}
+
+/** What the process has used so far; asking costs a microsecond. */
+function cpuTimeMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 /** Flushes `pumps` from index `from` on; returns the index of the first that is left. */
