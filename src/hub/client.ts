@@ -4,11 +4,13 @@ import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
 import { newClientId } from './client-id.ts'
+import type { ClientStats } from './client-stats.ts'
 import { pingFrame, pongFrame, textFrame } from './frame.ts'
 import { Pulse, type Watched } from './heartbeat.ts'
 import { Outbox } from './outbox.ts'
 import type { Socket } from './socket.ts'
 import type { Turn } from './turn.ts'
+import { UntoldDrops } from './untold-drops.ts'
 import { WritePump } from './write-pump.ts'
 
 /** A client that the server ends has this long for what is on its way and for its Close. */
@@ -36,25 +38,6 @@ export type Cause = CloseName | FrameFault | 'peer' | 'lost' | 'silent'
 /** Frames that end a client: over maxMessageBytes, over the limit on pieces, or against the rules of WebSocket. */
 export type FrameFault = 'messageTooBig' | 'tooManyPieces' | 'badFrame'
 
-/** A client's figures; bytes and messages both ways, times as Unix milliseconds. */
-export interface ClientStats {
-  client: string
-  user: string
-  rooms: string[]
-  connectedAt: number
-  lastPingAt: number | undefined
-  lastPongAt: number | undefined
-  roundTripMs: number | undefined
-  pings: number
-  pongs: number
-  messagesIn: number
-  messagesOut: number
-  bytesIn: number
-  bytesOut: number
-  outboxBytes: number
-  drops: number
-}
-
 /** The hub's side of one socket. One user may have many. */
 export class Client implements Watched {
   /** Random, so that no client can guess or displace another. */
@@ -77,8 +60,8 @@ export class Client implements Watched {
   readonly #outbox: Outbox
   readonly #pump: WritePump
   #state: 'open' | 'closing' | 'closed' = 'open'
-  /** Messages of its rooms dropped since the last `dropped` notice; the key undefined is for broadcasts. */
-  #untold: Map<string | undefined, number> | undefined
+  /** Undefined for the many clients that never miss anything. */
+  #untold: UntoldDrops | undefined
   #deadline: NodeJS.Timeout | undefined
   #onProgress: (() => void) | undefined
 
@@ -227,15 +210,12 @@ export class Client implements Watched {
   /** Told by the write pump: a client that had a backlog has none left. */
   caughtUp(): void {
     this.#onProgress?.()
-    const untold = this.#untold
-    if (untold === undefined || this.#state !== 'open') return
-    this.#untold = undefined
-    for (const room of untold.keys()) this.#tellDrops(untold, room)
+    if (this.#state === 'open') this.#untold?.tellAll()
   }
 
   /** It leaves a room: what it has missed there is said ahead of that, and not kept for a client that may never read. */
   leaving(room: string): void {
-    if (this.#untold !== undefined) this.#tellDrops(this.#untold, room)
+    this.#untold?.tell(room)
   }
 
   stats(): ClientStats {
@@ -266,17 +246,12 @@ export class Client implements Watched {
     if (this.#state === 'open' && !this.#pump.pushOwn(frame)) this.disconnect('tooSlow', 'too slow')
   }
 
-  #tellDrops(untold: Map<string | undefined, number>, room: string | undefined): void {
-    const count = untold.get(room)
-    if (count === undefined) return
-    untold.delete(room)
-    this.reply({ type: 'dropped', ...(room !== undefined && { room }), count })
-  }
-
   #drop(room: string | undefined): void {
     this.drops++
-    this.#untold ??= new Map()
-    this.#untold.set(room, (this.#untold.get(room) ?? 0) + 1)
+    this.#untold ??= new UntoldDrops((room, count) =>
+      this.reply({ type: 'dropped', ...(room !== undefined && { room }), count }),
+    )
+    this.#untold.add(room)
     this.#context.onDropped(this)
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { APP_USER, type Identity, userName } from '../auth/permissions.ts'
+import type { Identity } from '../auth/permissions.ts'
 import type {
   Bridge,
   BridgeHost,
@@ -14,7 +14,8 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
-import { isRoomName, type Outbound, type Position } from '../protocol/envelope.ts'
+import type { Outbound, Position } from '../protocol/envelope.ts'
+import { AppMessages } from './app-messages.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
@@ -40,8 +41,6 @@ export interface HubOptions {
   log: Log
   clock?: Clock
 }
-
-const NOBODY_IS_LEFT = 'the hub is closing and its clients are gone: nobody is left to get it'
 
 /** A message to publish. `content` is valid JSON text, relayed as it stands. */
 export interface HubMessage {
@@ -72,6 +71,7 @@ export class Hub implements ClientContext, BridgeHost {
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
   readonly #dispatch: Dispatch
+  readonly #appMessages = new AppMessages(this)
   readonly #welcome: string
   #publishing = 0
   #isDraining = false
@@ -111,6 +111,10 @@ export class Hub implements ClientContext, BridgeHost {
 
   get isDraining(): boolean {
     return this.#isDraining
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   get uptimeMs(): number {
@@ -167,19 +171,15 @@ export class Hub implements ClientContext, BridgeHost {
     this.#dispatch.membership.leave(client, room)
   }
 
-  /**
-   * Publishes a value to a room, for the app that this hub is part of; members see it from `user`. Rejects with
-   * TypeError for what is no room name, no user or has no JSON form, RangeError above `maxMessageBytes`, Error when the
-   * clients are gone with the close. Resolves when the bridge has taken it.
-   */
-  async publish(room: string, content: unknown, { user = APP_USER } = {}): Promise<Published> {
-    if (typeof room !== 'string' || !isRoomName(room)) throw new TypeError('not a room name')
-    return this.#publishValue(room, content, user)
+  /** Publishes a value to a room, for the app that this hub is part of; see AppMessages. */
+  async publish(room: string, content: unknown, { user }: { user?: string } = {}): Promise<Published> {
+    if (room === undefined) throw new TypeError('not a room name')
+    return this.#appMessages.publish(room, content, user)
   }
 
   /** The same to every client of every node. */
-  async broadcast(content: unknown, { user = APP_USER } = {}): Promise<Published> {
-    return this.#publishValue(undefined, content, user)
+  async broadcast(content: unknown, { user }: { user?: string } = {}): Promise<Published> {
+    return this.#appMessages.publish(undefined, content, user)
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
@@ -278,22 +278,6 @@ export class Hub implements ClientContext, BridgeHost {
   #counted(published: Published): Published {
     this.counters.published++
     if (published.scope === 'node') this.counters.nodeScoped++
-    return published
-  }
-
-  async #publishValue(room: string | undefined, value: unknown, user: string): Promise<Published> {
-    if (!userName.safeParse(user).success) throw new TypeError('not a user: 1 to 256 characters')
-    const content = JSON.stringify(value)
-    if (content === undefined) throw new TypeError('the content has no JSON form')
-    const { maxMessageBytes } = this.limits
-    if (Buffer.byteLength(content) > maxMessageBytes)
-      throw new RangeError(`the content is larger than ${maxMessageBytes} bytes`)
-    const from = { client: this.node, user, app: true as const }
-    // A node that has let its clients go reaches those of others at most.
-    const isLeft = this.#isDraining && this.size === 0
-    if (this.#isClosed || (isLeft && this.cluster === undefined)) throw new Error(NOBODY_IS_LEFT)
-    const published = await this.publishText({ room, content, from, exclude: undefined, once: undefined })
-    if (isLeft && published.scope === 'node') throw new Error(NOBODY_IS_LEFT)
     return published
   }
 }
