@@ -58,7 +58,26 @@ export interface Identity {
   permissions: Permissions
   /** Unix time in milliseconds; Infinity for a token without an end. */
   expiresAt: number
+  /** The user's public data: JSON text, of INFO_MAX_BYTES at most. */
+  info?: string
+  /** Joined at connect, each once; the permissions allow them. */
+  rooms?: readonly string[]
+  /** The token's own name, by which it may be revoked. */
+  jti?: string
+  /** Unix time in milliseconds. */
+  issuedAtMs?: number
 }
+
+/** What a token's claim `info` may take as JSON text. */
+export const INFO_MAX_BYTES = 1024
+
+/** What an identity takes of memory, about, with all that only it has. */
+export function identityBytes({ user, permissions, info = '', rooms = [], jti = '' }: Identity): number {
+  let bytes = permissions.bytes + 2 * (user.length + info.length + jti.length)
+  for (const room of rooms) bytes += ROOM_BYTES + 2 * room.length
+  return bytes
+}
+const ROOM_BYTES = 32
 
 /**
  * The patterns that can match a room at all: what is written out for a long user a hundred times is not kept, nor what

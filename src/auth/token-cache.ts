@@ -1,5 +1,5 @@
 import { BoundedMap, textEntryBytes } from '../bounded-map.ts'
-import type { Identity } from './permissions.ts'
+import { type Identity, identityBytes } from './permissions.ts'
 
 /** Tokens remembered, and what they take of memory: a usual one 1 KiB, one with hundreds of room patterns 50. */
 const TOKENS = 10_000
@@ -13,7 +13,7 @@ export class TokenCache {
   readonly #identities = new BoundedMap<string, Identity>({
     entries: TOKENS,
     bytes: TOKENS_BYTES,
-    bytesOf: (token, { user, permissions }) => textEntryBytes(token) + 2 * user.length + permissions.bytes,
+    bytesOf: (token, identity) => textEntryBytes(token) + identityBytes(identity),
   })
 
   /** The identity of a token that has verified before and has not expired. */

@@ -45,17 +45,17 @@ export class Client implements Watched {
   readonly user: string
   /** Whose its publish keys are: the user's, or its own where the user is a name that strangers share. */
   readonly keyOwner: string
-  readonly permissions: Permissions
   readonly rooms = new Set<string>()
   /** That of its membership in what goes to everybody. */
   readonly number: number
   readonly pulse = new Pulse()
-  readonly expiresAt: number
   readonly connectedAt: number
   messagesIn = 0
   messagesOut = 0
   drops = 0
   readonly #context: ClientContext
+  /** What its token says of it. */
+  #identity: Identity
   readonly #socket: Socket
   readonly #outbox: Outbox
   readonly #pump: WritePump
@@ -68,8 +68,7 @@ export class Client implements Watched {
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
     this.keyOwner = identity.isNameless ? this.id : identity.user
-    this.permissions = identity.permissions
-    this.expiresAt = identity.expiresAt
+    this.#identity = identity
     this.connectedAt = context.clock.wallMs()
     this.number = context.arrive()
     this.#context = context
@@ -80,6 +79,30 @@ export class Client implements Watched {
 
   get isOpen(): boolean {
     return this.#state === 'open'
+  }
+
+  get permissions(): Permissions {
+    return this.#identity.permissions
+  }
+
+  /** Unix time in milliseconds; Infinity when the token does not expire. */
+  get expiresAt(): number {
+    return this.#identity.expiresAt
+  }
+
+  /** The user's public data, as JSON text; undefined for a token without. */
+  get info(): string | undefined {
+    return this.#identity.info
+  }
+
+  /** The token's own name, by which it may be revoked. */
+  get jti(): string | undefined {
+    return this.#identity.jti
+  }
+
+  /** When the token was issued, in Unix time in milliseconds; undefined for one that does not say. */
+  get issuedAtMs(): number | undefined {
+    return this.#identity.issuedAtMs
   }
 
   /** Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. */

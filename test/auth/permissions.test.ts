@@ -106,13 +106,53 @@ t.test('claims that break a rule give no identity', async (t) => {
     [{ sub: 'u', exp: 10, can: { broadcast: 'yes' } }, 'can is not'],
     [{ sub: 'u', exp: 10, can: { joins: ['*'], 'no\nword': 1 } }, 'can has words that there are not: joins'],
     [{ sub: 'server', exp: 10 }, "the sub server is nobody's"],
+    [{ sub: 'u', exp: 10, iat: 'now' }, 'iat is not'],
+    [{ sub: 'u', exp: 10, jti: 5 }, 'jti is not'],
+    [{ sub: 'u', exp: 10, jti: 'x'.repeat(257) }, 'jti is not'],
+    [{ sub: 'u', exp: 10, info: 'x'.repeat(1023) }, 'info has more than 1024 bytes'],
+    [{ sub: 'u', exp: 10, info: '\u20ac'.repeat(341) }, 'info has more than 1024 bytes'],
+    [{ sub: 'u', exp: 10, info: JSON.parse('['.repeat(17) + ']'.repeat(17)) }, 'info has'],
+    [{ sub: 'u', exp: 10, rooms: 'lobby' }, 'rooms is not'],
+    [{ sub: 'u', exp: 10, rooms: ['lobby', ''] }, 'rooms is not'],
+    [{ sub: 'u', exp: 10, rooms: Array(101).fill('lobby') }, 'rooms is not'],
+    [{ sub: 'u', exp: 10, rooms: ['lobby'] }, 'rooms has one that it may not join'],
+    [{ sub: 'u', exp: 10, rooms: ['a', 'b'], can: { join: ['a'] } }, 'rooms has one that it may not join'],
   ] as const) {
     t.match(identityFrom(claims, rules), fault, JSON.stringify(claims))
   }
+  const deep = JSON.parse('{"a":'.repeat(50_000) + 1 + '}'.repeat(50_000))
+  t.match(identityFrom({ sub: 'u', exp: 10, info: deep }, rules), 'info has', 'info that no stringify takes')
   const lax = { ...rules, requireExp: false, requireSub: false }
   t.match(identityFrom({}, lax), { user: 'anonymous', isNameless: true, expiresAt: Infinity })
   t.match(identityFrom({ sub: 'anonymous' }, lax), "the sub anonymous is nobody's")
   t.match(identityFrom({ sub: 'anonymous', exp: 10 }, rules), { user: 'anonymous', isNameless: undefined })
+})
+
+t.test('info is kept as JSON text, rooms each once, and times in milliseconds', async (t) => {
+  const rules = {
+    requireExp: true,
+    requireSub: true,
+    clockToleranceMs: 500,
+    defaultPermissions: defaultPermissions({ join: ['*'] }),
+  }
+  const of = (claims: object) => identityFrom({ sub: 'u', exp: 10, ...claims }, rules)
+  t.match(of({ iat: 5.0009, jti: 'j' }), { issuedAtMs: 5000, jti: 'j' })
+  t.strictSame(of({ rooms: ['b', 'a', 'b', '__proto__'] }), {
+    user: 'u',
+    permissions: rules.defaultPermissions('u'),
+    expiresAt: 10_500,
+    rooms: ['b', 'a', '__proto__'],
+  })
+  const nested = '['.repeat(16) + ']'.repeat(16)
+  for (const text of [
+    'null',
+    '0',
+    '""',
+    '{"__proto__":{"a":1},"name":"Ada"}',
+    nested,
+    `"${'x'.repeat(1022)}"`,
+  ])
+    t.match(of({ info: JSON.parse(text) }), { info: text })
 })
 
 t.test('an end within a second is told as a whole number of milliseconds', async (t) => {
@@ -199,6 +239,20 @@ t.test('tokens are remembered by what they take of memory', async (t) => {
   })
   t.ok(held < 20 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
   t.ok(cache.get('9999'.padStart(7_700, 'x'), 0), 'the newest is among them')
+})
+
+t.test('so are their info and rooms', async (t) => {
+  const cache = new TokenCache()
+  const held = heldBytes(() => {
+    for (let n = 0; n < 10_000; n++) {
+      const rooms = Array.from({ length: 100 }, (_, room) => `${n}/${room}`.padEnd(100, 'x'))
+      const info = JSON.stringify(`${n}`.padEnd(1000, 'x'))
+      const permissions = new Permissions({}, 'u')
+      cache.set(`token ${n}`, { user: 'u', permissions, expiresAt: Infinity, info, rooms, jti: `${n}` })
+    }
+    return cache
+  })
+  t.ok(held < 20 * 1024 * 1024, `${Math.round(held / 1024)} KiB`)
 })
 
 t.test('a remembered token keeps nothing of the request that it came in', async (t) => {
