@@ -5,7 +5,6 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { SETTINGS_PAGE, settingsPage } from '../../scripts/settings.ts'
 import { configFrom, settings, variableName } from '../../src/config.ts'
-import { closeCodes, errorCodes, refusals } from '../../src/protocol/codes.ts'
 
 const read = (path: string) => readFileSync(path, 'utf8')
 const readme = read('README.md')
@@ -98,19 +97,6 @@ t.test('the documents name only files that exist', async (t) => {
       .map((name) => `${page}: ${name}`),
   )
   t.strictSame(missing, [])
-})
-
-t.test('docs/PROTOCOL.md has every code of the protocol', async (t) => {
-  const page = read('docs/PROTOCOL.md')
-  const codes = [
-    ...errorCodes.map((code) => `| \`${code}\` |`),
-    ...Object.entries(refusals).map(([code, status]) => `| ${status} | \`${code}\` |`),
-    ...Object.values(closeCodes).map(({ code }) => `| ${code} |`),
-  ]
-  t.strictSame(
-    codes.filter((code) => !page.includes(code)),
-    [],
-  )
 })
 
 t.test('.ci/run closes with the counts, and fails unless every test ran and passed', async (t) => {
