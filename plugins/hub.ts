@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type { Config } from '../src/config.ts'
 import { drain } from '../src/hub/drain.ts'
 import { Hub } from '../src/hub/hub.ts'
+import { RoomRules } from '../src/rules/room-rules.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -13,7 +14,8 @@ declare module 'fastify' {
 /** Decorates with the hub, which ends with the app: clients are drained before the server closes. */
 export const hubPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
-    const hub = new Hub({ bridge: app.bridge, limits: config, log: app.log })
+    const rules = new RoomRules(config.roomRules, config)
+    const hub = new Hub({ bridge: app.bridge, limits: config, rules, log: app.log })
     app.decorate('hub', hub)
     app.addHook('preClose', async () => {
       await drain(hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)

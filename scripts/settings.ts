@@ -30,7 +30,7 @@ in \`_MS\` are milliseconds.
 
 An app that embeds roomcast gives the same settings as options of the plugin, in camel case (\`MAX_CLIENTS\` is
 \`maxClients\`), except \`PORT\`, \`HOST\`, \`WORKERS\`, \`LOG_LEVEL\`, \`NODE_ENV\`, \`TRUST_PROXY\`,
-\`HANDSHAKE_TIMEOUT_MS\` and \`MAX_WAITING_CONNECTIONS\`: those belong to the app.
+\`HANDSHAKE_TIMEOUT_MS\` and \`MAX_WAITING_CONNECTIONS\`: those belong to the app. \`ROOM_RULES\` is \`rules\` there.
 `
 
 /** The whole page. */
@@ -62,6 +62,7 @@ function defaultOf({ default: value }: Property): string {
 function allowed({ type = '', enum: values, minimum, maximum, items }: Property): string {
   if (values !== undefined) return values.map((value) => `\`${value}\``).join(', ')
   if (type === 'integer') return `${minimum} to ${maximum}`
+  if (items?.type === 'object') return 'JSON'
   if (type === 'array') return items?.enum === undefined ? 'list' : `list of ${allowed(items)}`
   return kinds[type] ?? type
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { placeInRules } from './rules/room-rules.ts'
+import type { RulesInput } from './rules/rules-input.ts'
 import {
   algorithm,
   canJson,
@@ -9,6 +11,7 @@ import {
   proxy,
   publicKeys,
   redisAddress,
+  roomRulesJson,
   secrets,
   splitList,
 } from './setting-kinds.ts'
@@ -138,6 +141,12 @@ export const settings = z
       .default(1_048_576)
       .describe('Bytes that a room keeps at most, however few messages that are.'),
 
+    roomRules: roomRulesJson
+      .default([])
+      .describe(
+        'What holds for rooms by their names, as JSON, or `@` and the name of a file of JSON: a list, whose first entry with a `match` that fits a name holds for that room. All nodes need the same (docs/PROTOCOL.md, *Rules of rooms*).',
+      ),
+
     redisUrl: redisAddress
       .optional()
       .describe(
@@ -181,8 +190,12 @@ export const settings = z
 
 /** The settings, checked and complete. */
 export type Config = Readonly<z.output<typeof settings>>
-/** The settings as an app may give them: each as itself or in the environment's text form. */
-export type ConfigInput = { readonly [Key in keyof Config]?: Config[Key] | string | undefined }
+/** The settings as an app may give them: each as itself or in the environment's text form. ROOM_RULES are `rules`. */
+export type ConfigInput = {
+  readonly [Key in Exclude<keyof Config, 'roomRules'>]?: Config[Key] | string | undefined
+} & { readonly rules?: RulesInput | string | undefined }
+
+const MAX_FAULTS = 20
 
 /** A setting has a value that cannot be honoured; the message names each as its giver does, never a value. */
 export class ConfigError extends Error {
@@ -207,17 +220,19 @@ export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
 }
 
 /** Completes and checks settings given as an object. Throws ConfigError, also for names that there are not. */
-export function configFrom(input: ConfigInput): Config {
-  const unknown = Object.keys(input).filter((key) => !(key in settings.shape))
+export function configFrom({ rules, ...input }: ConfigInput): Config {
+  const unknown = Object.keys(input).filter((key) => !(key in settings.shape) || key === 'roomRules')
   if (unknown.length > 0) throw new ConfigError(`${unknown.join(', ')}: no such setting`)
-  return checked(input, (key) => key)
+  return checked({ ...input, roomRules: rules }, (key) => (key === 'roomRules' ? 'rules' : key))
 }
 
-function checked(input: unknown, nameOf: (key: string) => string): Config {
+function checked(input: Record<string, unknown>, nameOf: (key: string) => string): Config {
   const result = settings.safeParse(input)
   if (result.success) return Object.freeze(result.data)
-  const faults = result.error.issues.map(
-    (issue) => `${nameOf(String(issue.path[0] ?? 'settings'))}: ${issue.message}`,
-  )
-  throw new ConfigError(faults.join('; '))
+  const faults = result.error.issues.map(({ path: [key = 'settings', ...path], message }) => {
+    const place = key === 'roomRules' ? placeInRules(path, input.roomRules) : ''
+    return `${nameOf(String(key))}${place}: ${message}`
+  })
+  // Of a long list of rules that are all wrong, a few will do.
+  throw new ConfigError(faults.slice(0, MAX_FAULTS).join('; '))
 }

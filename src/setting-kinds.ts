@@ -1,7 +1,9 @@
+import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { canClaim } from './auth/permissions.ts'
 import { parseRedisUrl } from './bridge/redis-url.ts'
+import { roomRules } from './rules/room-rules.ts'
 
 // Values come as text from the environment, or as themselves from an embedding app.
 
@@ -85,6 +87,30 @@ export const canJson = z.preprocess((value, context) => {
     return z.NEVER
   }
 }, canClaim)
+
+const RULES_MAX_BYTES = 1024 * 1024
+
+/** Rules of rooms: as themselves, as JSON, or `@` and the name of a file of JSON. */
+export const roomRulesJson = z.preprocess((value, context) => {
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value.startsWith('@') ? smallFile(value.slice(1)) : value)
+  } catch (error) {
+    const isText = error instanceof SyntaxError || error instanceof RangeError
+    context.addIssue({
+      code: 'custom',
+      message: isText
+        ? 'must be JSON, or @ and the name of a file of JSON'
+        : `the file cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
+    })
+    return z.NEVER
+  }
+}, roomRules)
+
+function smallFile(name: string): string {
+  if (statSync(name).size > RULES_MAX_BYTES) throw new Error('larger than 1 MiB')
+  return readFileSync(name, 'utf8')
+}
 
 /** A page's origin, as browsers send it. */
 export const origin = z.string().refine(isOrigin, {

@@ -28,6 +28,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/bridge/bridge.ts',
     'src/presence/presence.ts',
     'src/auth/permissions.ts',
+    'src/rules/',
     'src/bridge/redis-url.ts',
   ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/auth/'],

@@ -1,5 +1,6 @@
 import type { Bridge } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
+import type { RoomRules } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
 import { Deliverer } from './deliverer.ts'
@@ -12,6 +13,7 @@ import { Sequencer } from './sequencer.ts'
 
 export interface DispatchOptions {
   bridge: Bridge
+  rules: RoomRules
   clients: ReadonlyMap<string, Client>
   counters: Counters
   clock: Clock
@@ -26,9 +28,9 @@ export class Dispatch {
   readonly sequencer: Sequencer
   readonly membership: Membership
 
-  constructor({ bridge, clients, counters, clock, limits }: DispatchOptions) {
+  constructor({ bridge, rules, clients, counters, clock, limits }: DispatchOptions) {
     const { historySize, outboxMaxBytes: maxBytes } = limits
-    const rooms = new Rooms((room) => bridge.unsubscribe(room))
+    const rooms = new Rooms(rules, (room) => bridge.unsubscribe(room))
     const early = new EarlyMemory(clock)
     const deliverer = new Deliverer(clients, early, clock)
     const { echoes } = this

@@ -15,6 +15,7 @@ import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
+import { RoomRules, type RuleDefaults } from '../rules/room-rules.ts'
 import { AppMessages } from './app-messages.ts'
 import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
@@ -26,8 +27,7 @@ import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
 
 /** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
-export interface HubLimits extends HeartbeatTimes {
-  historySize: number
+export interface HubLimits extends HeartbeatTimes, RuleDefaults {
   maxClients: number
   maxRoomsPerClient: number
   maxMessageBytes: number
@@ -38,6 +38,8 @@ export interface HubLimits extends HeartbeatTimes {
 export interface HubOptions {
   bridge: Bridge
   limits: HubLimits
+  /** None: the limits hold for all rooms. */
+  rules?: RoomRules
   log: Log
   clock?: Clock
 }
@@ -78,13 +80,20 @@ export class Hub implements ClientContext, BridgeHost {
   #isClosed = false
   #wake: (() => void) | undefined
 
-  constructor({ bridge, limits, log, clock = systemClock }: HubOptions) {
+  constructor({ bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock }: HubOptions) {
     this.#bridge = bridge
     this.#log = log
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    this.#dispatch = new Dispatch({ bridge, clients: this.#clients, counters: this.counters, clock, limits })
+    this.#dispatch = new Dispatch({
+      bridge,
+      rules,
+      clients: this.#clients,
+      counters: this.counters,
+      clock,
+      limits,
+    })
     this.rooms = this.#dispatch.rooms
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits

@@ -1,4 +1,5 @@
 import type { Position } from '../protocol/envelope.ts'
+import type { RoomRule } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import type { Join } from './join.ts'
 import type { Live } from './live.ts'
@@ -22,6 +23,7 @@ export interface Hold {
 /** A room on this node: it exists while somebody here is in it, or on the way into it. */
 export class Room {
   readonly name: string
+  readonly rule: RoomRule
   /** Each with the number of its membership (EarlyMemory). */
   readonly members = new Map<Client, number>()
   /** The joins that are under way or still on guard; most rooms have none. */
@@ -44,8 +46,9 @@ export class Room {
   /** The last epochs of before, the oldest first, and up to where the members have their messages. */
   #past: Map<string, { offset: number; atMs: number }> | undefined
 
-  constructor(name: string) {
+  constructor(name: string, rule: RoomRule) {
     this.name = name
+    this.rule = rule
   }
 
   get isEmpty(): boolean {

@@ -1,14 +1,17 @@
+import type { RoomRule, RoomRules } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import { Room } from './room.ts'
 
 /** The two-way index room ⇄ client of this node. A room vanishes with its last member, however that one went. */
 export class Rooms {
   readonly #rooms = new Map<string, Room>()
+  readonly #rules: RoomRules
   readonly #onEmpty: (room: string) => void
   #occupied = 0
 
   /** `onEmpty` is called when nobody on this node is in the room any more, or on the way into it. */
-  constructor(onEmpty: (room: string) => void) {
+  constructor(rules: RoomRules, onEmpty: (room: string) => void) {
+    this.#rules = rules
     this.#onEmpty = onEmpty
   }
 
@@ -21,6 +24,11 @@ export class Rooms {
     return this.#rooms.get(name)
   }
 
+  /** What holds for a room, whether anybody here is in it or not. */
+  ruleOf(name: string): RoomRule {
+    return this.#rooms.get(name)?.rule ?? this.#rules.ruleOf(name)
+  }
+
   /** The members on this node; none for a room that nobody here is in. */
   members(name: string): ReadonlyMap<Client, number> {
     return this.#rooms.get(name)?.members ?? noMembers
@@ -30,7 +38,7 @@ export class Rooms {
   open(name: string): Room {
     const known = this.#rooms.get(name)
     if (known !== undefined) return known
-    const room = new Room(name)
+    const room = new Room(name, this.#rules.ruleOf(name))
     this.#rooms.set(name, room)
     return room
   }

@@ -19,6 +19,8 @@ const limits = {
   slowClient: 'disconnect' as const,
   pingIntervalMs: 100_000,
   pongTimeoutMs: 100_000,
+  historyTtlMs: 60_000,
+  historyMaxBytes: 1_000_000,
 }
 const HOLD_MS = 500
 const READ_AGAIN_MS = 50
