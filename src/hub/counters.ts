@@ -1,3 +1,24 @@
+import { type CloseName, closeCodes, type ErrorCode, errorCodes, type RefusalCode, refusals } from '../protocol/codes.ts'
+import { type RequestType, requestTypes } from '../protocol/envelope.ts'
+import { Distribution } from './distribution.ts'
+
+/** Frames that end a client: over maxMessageBytes, over the limit on pieces, or against the rules of WebSocket. */
+const frameFaults = ['messageTooBig', 'tooManyPieces', 'badFrame'] as const
+export type FrameFault = (typeof frameFaults)[number]
+
+/** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
+const causes = [
+  ...(Object.keys(closeCodes) as CloseName[]),
+  ...frameFaults,
+  'peer',
+  'lost',
+  'silent',
+] as const
+export type Cause = (typeof causes)[number]
+
+/** Milliseconds, from a LAN to a phone in a tunnel. */
+const ROUND_TRIPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]
+
 /** What has happened on this node since its start; each only grows. */
 export class Counters {
   connects = 0
@@ -8,8 +29,29 @@ export class Counters {
   missed = 0
   /** Room messages dropped for slow clients. */
   drops = 0
-  slowDisconnects = 0
-  silentDisconnects = 0
   /** Frames refused by the message rate. */
   rateLimited = 0
+  /** Joins with `since`, by whether all that was missed followed. */
+  readonly recoveries = { recovered: 0, lost: 0 }
+  readonly closes = zeros<Cause>(causes)
+  /** Upgrades refused before they were clients. */
+  readonly refused = zeros<RefusalCode>(Object.keys(refusals) as RefusalCode[])
+  readonly requests = zeros<RequestType>(requestTypes)
+  readonly errors = zeros<ErrorCode>(errorCodes)
+  /** In milliseconds, of WebSocket pings. */
+  readonly roundTrips = new Distribution(ROUND_TRIPS_MS)
+  /** What the clients have sent and got whose sockets are gone; what the others have is theirs to tell. */
+  readonly gone = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 }
+
+  get slowDisconnects(): number {
+    return this.closes.tooSlow
+  }
+
+  get silentDisconnects(): number {
+    return this.closes.silent
+  }
+}
+
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>
 }
