@@ -4,12 +4,14 @@ import { authPlugin } from '../plugins/auth.ts'
 import { bridgePlugin } from '../plugins/bridge.ts'
 import { descriptorsPlugin } from '../plugins/descriptors.ts'
 import { hubPlugin } from '../plugins/hub.ts'
+import { metricsPlugin } from '../plugins/metrics.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
 import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
+import { metricsRoute } from '../routes/metrics.ts'
 import { wsRoute } from '../routes/ws.ts'
 import { verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
@@ -50,6 +52,7 @@ export const roomcast = fp(
     await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })
     await app.register(roomsPlugin)
+    if (config.metrics) await app.register(metricsPlugin)
     // A scope of its own: the host's error handler, limits and tokens stay the host's.
     await app.register(
       async (scope) => {
@@ -59,6 +62,7 @@ export const roomcast = fp(
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes, { config })
         await scope.register(wsRoute, { config })
+        if (config.metrics) await scope.register(metricsRoute)
       },
       { prefix },
     )
@@ -90,7 +94,8 @@ function settingsIn(options: object): ConfigInput {
 
 /** Answers a refusal; any other error is one of a host's hooks, or ours, and goes to the host's error handler. */
 function answerRefusal(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
-  if (!(error instanceof Refusal)) {
+  if (error instanceof Refusal) request.server.hub.counters.refused[error.error]++
+  else {
     // That handler may log with request.log, and that of /ws says nothing.
     if ((error.statusCode ?? 500) >= 500) request.server.log.error({ err: error }, 'request failed')
     throw error

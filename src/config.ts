@@ -168,6 +168,12 @@ export const settings = z
         '`/health/ready` is 503 until Redis was there once, so that a roll-out with a wrong address or password does not pass. Later outages change nothing.',
       ),
 
+    metrics: flag()
+      .optional()
+      .describe(
+        '`GET /metrics` for Prometheus. Unset: on in the standalone server, off in an app that embeds roomcast. Keep it from the public at your proxy.',
+      ),
+
     drainMs: integer(0, HOUR_MS)
       .default(0)
       .describe('At shutdown, time over which the clients are told to go.'),

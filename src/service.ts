@@ -74,7 +74,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     maxWaitingConnections: _waiting,
     ...options
   } = config
-  await app.register(roomcast, options)
+  await app.register(roomcast, { ...options, metrics: options.metrics ?? true })
   wantHost(app)
   guardDescriptors(app)
   return app

@@ -8,6 +8,7 @@ import { type DevSecret, devToken } from './dev-token.ts'
 import { drain } from './hub/drain.ts'
 import { closeLogStream, type LogStream, openLogStream } from './log-stream.ts'
 import { createService, withKeyMaterial } from './service.ts'
+import { shareMetrics } from './worker-metrics.ts'
 import { onceForgotten, startWorkers } from './workers.ts'
 
 /** Beyond the grace; a close that hangs longer is given up. */
@@ -37,8 +38,10 @@ export async function start(stop: (cause: string) => void): Promise<Service> {
   await listen(app, config)
   const { port } = app.server.address() as AddressInfo
   app.log.info({ host: config.host, port, node: app.hub.node }, 'listening')
-  if (cluster.isWorker) onceForgotten(stop, app.log)
-  else app.roomcastDescriptors.compareWith(config.maxClients)
+  if (cluster.isWorker) {
+    onceForgotten(stop, app.log)
+    if (app.hasDecorator('roomcastMetrics')) shareMetrics(app.roomcastMetrics)
+  } else app.roomcastDescriptors.compareWith(config.maxClients)
   if (devSecret !== undefined) greet(config, port, devSecret)
   return { stop: (signal) => end(app, config, signal, logStream) }
 }

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { Descriptors } from './descriptors.ts'
 import type { Log } from './log.ts'
 import type { Service } from './start.ts'
+import { gatherFor } from './worker-metrics.ts'
 
 /** A worker that dies is replaced after this long; one that dies at its start must not keep the machine busy. */
 const REPLACE_MS = 250
@@ -35,6 +36,7 @@ export function startWorkers(
     const startedAt = performance.now()
     const worker = cluster.fork(env)
     cutWhatIsLost(worker.process)
+    gatherFor(worker, () => living().filter((one) => one.isConnected()))
     worker.once('listening', () => {
       hasListened = true
     })

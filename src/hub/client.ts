@@ -3,8 +3,10 @@ import type { Clock } from '../clock.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
+import type { Cause, FrameFault } from './cause.ts'
 import { newClientId } from './client-id.ts'
-import type { ClientStats } from './client-stats.ts'
+import { type ClientStats, statsOf } from './client-stats.ts'
+import type { Counters } from './counters.ts'
 import { pingFrame, pongFrame, textFrame } from './frame.ts'
 import { Pulse, type Watched } from './heartbeat.ts'
 import { Outbox } from './outbox.ts'
@@ -24,6 +26,7 @@ export interface ClientContext {
   readonly turn: Turn
   readonly outboxMaxBytes: number
   readonly slowClient: SlowPolicy
+  readonly counters: Counters
   /** The number of a membership that begins now (EarlyMemory). */
   arrive(): number
   /** The client is closing: it leaves all rooms and counts at once. */
@@ -32,11 +35,6 @@ export interface ClientContext {
   onClosed(client: Client): void
   onDropped(client: Client): void
 }
-
-/** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
-export type Cause = CloseName | FrameFault | 'peer' | 'lost' | 'silent'
-/** Frames that end a client: over maxMessageBytes, over the limit on pieces, or against the rules of WebSocket. */
-export type FrameFault = 'messageTooBig' | 'tooManyPieces' | 'badFrame'
 
 /** The hub's side of one socket. One user may have many. */
 export class Client implements Watched {
@@ -130,6 +128,8 @@ export class Client implements Watched {
 
   /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */
   reply(envelope: Outbound | string): void {
+    if (typeof envelope !== 'string' && envelope.type === 'error')
+      this.#context.counters.errors[envelope.code]++
     this.#control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
   }
 
@@ -148,7 +148,8 @@ export class Client implements Watched {
 
   ponged(payload: Buffer): void {
     const sequence = payload.length === 4 ? payload.readUInt32BE() : 0
-    this.pulse.ponged(sequence, this.#context.clock.steadyMs())
+    const roundTripMs = this.pulse.ponged(sequence, this.#context.clock.steadyMs())
+    if (roundTripMs !== undefined) this.#context.counters.roundTrips.add(roundTripMs)
   }
 
   lifeSign(): number {
@@ -241,28 +242,21 @@ export class Client implements Watched {
     this.#untold?.tell(room)
   }
 
+  get bytesIn(): number {
+    return this.#socket.bytesRead
+  }
+
+  get bytesOut(): number {
+    return this.#socket.bytesWritten
+  }
+
+  /** What waits here; what the socket itself still holds comes on top. */
+  get outboxBytes(): number {
+    return this.#outbox.bytes
+  }
+
   stats(): ClientStats {
-    const { pulse } = this
-    // The pulse keeps the steady clock; people read the other.
-    const toWall = this.#context.clock.wallMs() - this.#context.clock.steadyMs()
-    const wall = (at: number | undefined) => (at === undefined ? undefined : Math.round(at + toWall))
-    return {
-      client: this.id,
-      user: this.user,
-      rooms: [...this.rooms],
-      connectedAt: this.connectedAt,
-      lastPingAt: wall(pulse.lastPingAt),
-      lastPongAt: wall(pulse.lastPongAt),
-      roundTripMs: pulse.roundTripMs,
-      pings: pulse.pings,
-      pongs: pulse.pongs,
-      messagesIn: this.messagesIn,
-      messagesOut: this.messagesOut,
-      bytesIn: this.#socket.bytesRead,
-      bytesOut: this.#socket.bytesWritten,
-      outboxBytes: this.#outbox.bytes,
-      drops: this.drops,
-    }
+    return statsOf(this, this.#context.clock)
   }
 
   #control(frame: Buffer): void {

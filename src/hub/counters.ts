@@ -1,20 +1,8 @@
-import { type CloseName, closeCodes, type ErrorCode, errorCodes, type RefusalCode, refusals } from '../protocol/codes.ts'
-import { type RequestType, requestTypes } from '../protocol/envelope.ts'
+import { requestTypes } from '../protocol/codec.ts'
+import { type ErrorCode, errorCodes, type RefusalCode, refusals } from '../protocol/codes.ts'
+import type { RequestType } from '../protocol/envelope.ts'
+import { type Cause, causes } from './cause.ts'
 import { Distribution } from './distribution.ts'
-
-/** Frames that end a client: over maxMessageBytes, over the limit on pieces, or against the rules of WebSocket. */
-const frameFaults = ['messageTooBig', 'tooManyPieces', 'badFrame'] as const
-export type FrameFault = (typeof frameFaults)[number]
-
-/** Why a client ended: a close of the server's, the peer's own Close, a lost socket, or silence. */
-const causes = [
-  ...(Object.keys(closeCodes) as CloseName[]),
-  ...frameFaults,
-  'peer',
-  'lost',
-  'silent',
-] as const
-export type Cause = (typeof causes)[number]
 
 /** Milliseconds, from a LAN to a phone in a tunnel. */
 const ROUND_TRIPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]
@@ -42,6 +30,14 @@ export class Counters {
   readonly roundTrips = new Distribution(ROUND_TRIPS_MS)
   /** What the clients have sent and got whose sockets are gone; what the others have is theirs to tell. */
   readonly gone = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 }
+
+  /** A client's socket is gone. */
+  leave({ messagesIn, messagesOut, bytesIn, bytesOut }: typeof this.gone): void {
+    this.gone.messagesIn += messagesIn
+    this.gone.messagesOut += messagesOut
+    this.gone.bytesIn += bytesIn
+    this.gone.bytesOut += bytesOut
+  }
 
   get slowDisconnects(): number {
     return this.closes.tooSlow

@@ -46,6 +46,7 @@ export class Dispatch {
       filler,
       sequencer,
       early,
+      counters,
       historySize,
       maxBytes,
     })

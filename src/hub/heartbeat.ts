@@ -49,15 +49,16 @@ export class Pulse {
     return this.pings
   }
 
-  /** Matches a pong to its own ping, so a late one is never measured against a later ping. */
-  ponged(sequence: number, at: number): void {
+  /** Matches a pong to its own ping, so a late one is never measured against a later ping; returns the round trip. */
+  ponged(sequence: number, at: number): number | undefined {
     this.pongs++
     this.lastPongAt = at
     const index = this.#sent.findIndex((ping) => ping.sequence === sequence)
     const ping = this.#sent[index]
-    if (ping === undefined) return
+    if (ping === undefined) return undefined
     this.roundTripMs = at - ping.at
     this.#sent = this.#sent.slice(index + 1)
+    return this.roundTripMs
   }
 }
 

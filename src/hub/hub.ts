@@ -17,7 +17,8 @@ import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules, type RuleDefaults } from '../rules/room-rules.ts'
 import { AppMessages } from './app-messages.ts'
-import { type Cause, Client, type ClientContext, type SlowPolicy } from './client.ts'
+import type { Cause } from './cause.ts'
+import { Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
 import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
@@ -142,6 +143,11 @@ export class Hub implements ClientContext, BridgeHost {
     return this.#clients.values()
   }
 
+  /** The same, and those whose socket is still there although they have left. */
+  everySocket(): Client[] {
+    return [...this.#clients.values(), ...this.#closing]
+  }
+
   client(id: string): Client | undefined {
     return this.#clients.get(id)
   }
@@ -249,7 +255,7 @@ export class Hub implements ClientContext, BridgeHost {
   }
 
   destroyClients(): void {
-    for (const client of [...this.#clients.values(), ...this.#closing]) client.destroy()
+    for (const client of this.everySocket()) client.destroy()
   }
 
   /** Stops the timers and the bridge; the hub is of no use afterwards. */
@@ -270,13 +276,13 @@ export class Hub implements ClientContext, BridgeHost {
     this.#closing.add(client)
     this.#heartbeat.unwatch(client)
     this.#dispatch.membership.leaveAll(client)
-    if (cause === 'tooSlow') this.counters.slowDisconnects++
-    if (cause === 'silent') this.counters.silentDisconnects++
+    this.counters.closes[cause]++
     this.#log.debug({ client: client.id, user: loggedText(client.user), cause }, 'client closing')
   }
 
   onClosed(client: Client): void {
     this.#closing.delete(client)
+    this.counters.leave(client)
     if (this.#closing.size === 0) this.#wake?.()
   }
 

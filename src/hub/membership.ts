@@ -1,6 +1,7 @@
 import { type Bridge, noReplay, type Replay } from '../bridge/bridge.ts'
 import type { Outbound, Position, Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
+import type { Counters } from './counters.ts'
 import type { Deliverer } from './deliverer.ts'
 import { Departures } from './departures.ts'
 import type { EarlyMemory } from './early-memory.ts'
@@ -21,6 +22,7 @@ export interface MembershipOptions {
   filler: Filler
   sequencer: Sequencer
   early: EarlyMemory
+  counters: Counters
   historySize: number
   /** What is held for one join. */
   maxBytes: number
@@ -126,12 +128,13 @@ export class Membership {
   }
 
   #admit({ client, room, since, answer, join }: Joining, { scope, replay }: Entry): true {
-    const { rooms, filler, sequencer, deliverer } = this.#options
+    const { rooms, filler, sequencer, deliverer, counters } = this.#options
     const { position } = replay
     rooms.join(client, room, join.number)
     const mayLack = position !== undefined && filler.learn(room, position, client, false)
     room.tell(client, position !== undefined)
     const recovered = since !== undefined && replay.isComplete
+    if (since !== undefined) counters.recoveries[recovered ? 'recovered' : 'lost']++
     const missed = recovered ? replay.messages.map((text, index) => missedSince(since, index, text)) : []
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const { frame } of missed) client.recover(frame)

@@ -150,6 +150,7 @@ export class ReadPump {
   #carryOut(request: Request): Answer {
     // Gone while this waited: it has left its rooms for good, and nothing more may come from it.
     if (!this.#client.isOpen) return undefined
+    this.#hub.counters.requests[request.type]++
     try {
       const answer = handle(this.#hub, this.#client, request)
       return answer instanceof Promise ? answer.catch((error) => this.#failed(request, error)) : answer

@@ -27,6 +27,9 @@ const requests = new Map<string, z.ZodType<Request>>([
   ['ping', pingRequest],
 ])
 
+/** The types of requests that there are. */
+export const requestTypes = [...requests.keys()] as Request['type'][]
+
 /** Parses and validates one inbound text. Never throws; every fault has one answer (PROTOCOL.md). */
 export function decode(text: string, maxNesting: number): Decoded {
   let value: unknown

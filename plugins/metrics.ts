@@ -1,0 +1,17 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { Metrics } from '../src/metrics/metrics.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    roomcastMetrics: Metrics
+  }
+}
+
+/** Decorates with this node's metrics, of which `/metrics` is one reader. */
+export const metricsPlugin = fp(
+  async (app: FastifyInstance) => {
+    app.decorate('roomcastMetrics', new Metrics(app.hub))
+  },
+  { name: 'roomcast-metrics', dependencies: ['roomcast-hub'] },
+)
