@@ -1,5 +1,6 @@
 import type { Identity, Permissions } from '../auth/permissions.ts'
 import type { Clock } from '../clock.ts'
+import { type Asker, Asking } from '../hooks/hooks.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
@@ -62,6 +63,7 @@ export class Client implements Watched {
   #untold: UntoldDrops | undefined
   #deadline: NodeJS.Timeout | undefined
   #onProgress: (() => void) | undefined
+  #asking: Asking | undefined
 
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
@@ -255,6 +257,17 @@ export class Client implements Watched {
     return this.#outbox.bytes
   }
 
+  /** Begins a question to a hook about a request of the client. It asks one at a time, and that ends with it. */
+  ask(): Asking {
+    this.#asking = new Asking()
+    return this.#asking
+  }
+
+  /** As hooks are told of it. */
+  get asker(): Asker {
+    return { client: this.id, user: this.user, info: this.info }
+  }
+
   stats(): ClientStats {
     return statsOf(this, this.#context.clock)
   }
@@ -283,6 +296,7 @@ export class Client implements Watched {
     if (this.#state !== 'open') return false
     this.#state = 'closing'
     this.#onProgress?.()
+    this.#asking?.end()
     this.#context.onClosing(this, cause)
     return true
   }

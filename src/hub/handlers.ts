@@ -1,8 +1,10 @@
 import type { Published, Replay } from '../bridge/bridge.ts'
-import { historyText } from '../protocol/codec.ts'
+import { Denial, noSuchMethod } from '../hooks/hooks.ts'
+import { historyText, resultText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type {
   Ack,
+  CallRequest,
   ErrorEnvelope,
   HistoryRequest,
   Joined,
@@ -33,6 +35,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
   message,
   history,
   ping,
+  call,
 }
 
 /** Carries out one request; the type was validated by the codec, so it is a key of the table. */
@@ -40,11 +43,19 @@ export function handle(hub: Hub, client: Client, request: Request): Answer {
   return (handlers[request.type] as Handler<Request>)(hub, client, request)
 }
 
-function join(hub: Hub, client: Client, { id, room, since }: JoinRequest): Answer {
+/** Why a client may not join, by its token and the limits. */
+export function joinRefusal(hub: Hub, client: Client, { id, room }: JoinRequest): ErrorEnvelope | undefined {
   if (!client.permissions.canJoin(room)) return refusal('forbidden', 'this token may not join', { id, room })
   if (!client.rooms.has(room) && client.rooms.size >= hub.limits.maxRoomsPerClient) {
     return refusal('room_limit', `at most ${hub.limits.maxRoomsPerClient} rooms a client`, { id, room })
   }
+  return undefined
+}
+
+function join(hub: Hub, client: Client, request: JoinRequest): Answer {
+  const refused = joinRefusal(hub, client, request)
+  if (refused !== undefined) return refused
+  const { id, room, since } = request
   const joined = hub.join(
     client,
     room,
@@ -68,8 +79,8 @@ function leave(hub: Hub, client: Client, { id, room }: LeaveRequest): Answer {
   return { type: 'left', ...withId(id), room }
 }
 
-function message(hub: Hub, client: Client, request: MessageRequest): Answer {
-  const { id, room, content, echo } = request
+/** Why a client may not publish. */
+export function messageRefusal(client: Client, { id, room }: MessageRequest): ErrorEnvelope | undefined {
   if (room === undefined) {
     if (!client.permissions.broadcast)
       return refusal('forbidden', 'this token may not broadcast', { id, room })
@@ -78,6 +89,13 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
   } else if (!client.permissions.canPublish(room)) {
     return refusal('forbidden', 'this token may not publish', { id, room })
   }
+  return undefined
+}
+
+function message(hub: Hub, client: Client, request: MessageRequest): Answer {
+  const refused = messageRefusal(client, request)
+  if (refused !== undefined) return refused
+  const { id, room, content, echo } = request
   const published = hub.publishText({
     room,
     content,
@@ -127,11 +145,22 @@ function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {
   return { type: 'pong', ...withId(id) }
 }
 
+/** Goes to the host's code. */
+function call({ hooks }: Hub, client: Client, { id, method, params }: CallRequest): Answer {
+  const answer = (result: string | Denial) => {
+    if (result instanceof Denial) return refusal(result.code, result.message, { id, room: undefined })
+    return id === undefined ? undefined : resultText(id, result)
+  }
+  if (hooks?.call === undefined) return answer(noSuchMethod)
+  const result = hooks.call(client.ask(), client.asker, method, params)
+  return result instanceof Promise ? result.then(answer) : answer(result)
+}
+
 function withId(id: RequestId | undefined): { id?: RequestId } {
   return id === undefined ? {} : { id }
 }
 
-function refusal(
+export function refusal(
   code: ErrorCode,
   text: string,
   about: { id: RequestId | undefined; room: string | undefined },

@@ -11,6 +11,7 @@ import type {
   Replay,
 } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
@@ -43,6 +44,8 @@ export interface HubOptions {
   rules?: RoomRules
   log: Log
   clock?: Clock
+  /** Undefined when none is set. */
+  hooks?: Hooks | undefined
 }
 
 /** A message to publish. `content` is valid JSON text, relayed as it stands. */
@@ -65,6 +68,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly limits: HubLimits
   readonly rooms: Rooms
   readonly counters = new Counters()
+  readonly hooks: Hooks | undefined
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -81,7 +85,9 @@ export class Hub implements ClientContext, BridgeHost {
   #isClosed = false
   #wake: (() => void) | undefined
 
-  constructor({ bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock }: HubOptions) {
+  constructor(options: HubOptions) {
+    const { bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock } = options
+    this.hooks = options.hooks
     this.#bridge = bridge
     this.#log = log
     this.clock = clock

@@ -1,6 +1,7 @@
 // For those who write clients in TypeScript: what goes over the wire, as docs/PROTOCOL.md has it. No code of the server.
 import type { From } from './codec.ts'
 import type {
+  CallRequest,
   HistoryRequest,
   JoinRequest,
   LeaveRequest,
@@ -34,8 +35,10 @@ export type { From }
 
 /** What a client publishes: `content` is any value that has a JSON form. */
 export type Publish = Omit<MessageRequest, 'content'> & { content: unknown }
+/** What a client asks the host's code: `params` is any value that has a JSON form. */
+export type Call = Omit<CallRequest, 'params'> & { params?: unknown }
 /** Every envelope that a client may send. */
-export type FromClient = JoinRequest | LeaveRequest | Publish | HistoryRequest | PingRequest
+export type FromClient = JoinRequest | LeaveRequest | Publish | HistoryRequest | PingRequest | Call
 
 /** The first envelope of a connection. */
 export interface Welcome {
@@ -70,5 +73,12 @@ export interface History extends Position {
   messages: Message[]
 }
 
+/** The answer to a call. */
+export interface Result {
+  type: 'result'
+  id: RequestId
+  result: unknown
+}
+
 /** Every envelope that a server sends. Later servers may send more types: ignore what you do not know. */
-export type ToClient = Welcome | Message | History | Outbound
+export type ToClient = Welcome | Message | History | Result | Outbound
