@@ -1,4 +1,4 @@
-import { type Answer, Denial, type Hooks } from '../hooks/hooks.ts'
+import { type Answer, type Asker, Asking, Denial, type Hooks } from '../hooks/hooks.ts'
 import type { Decoded } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, MessageRequest, Request } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
@@ -13,13 +13,24 @@ export function askAbout(hooks: Hooks, hub: Hub, client: Client, request: Reques
   if (!client.isOpen) return { ok: true, request }
   if (request.type === 'join' && hooks.join !== undefined) {
     if (joinRefusal(hub, client, request) !== undefined) return { ok: true, request }
-    return settled(hooks.join(client.ask(), client.asker, request.room), request)
+    return settled(hooks.join(ask(client), askerOf(client), request.room), request)
   }
   if (request.type === 'message' && hooks.publish !== undefined) {
     if (messageRefusal(client, request) !== undefined) return { ok: true, request }
-    return settled(hooks.publish(client.ask(), client.asker, request.room, request.content), request)
+    return settled(hooks.publish(ask(client), askerOf(client), request.room, request.content), request)
   }
   return { ok: true, request }
+}
+
+/** Begins a question about a client's request: it has one at a time. */
+export function ask(client: Client): Asking {
+  client.asking = new Asking()
+  return client.asking
+}
+
+/** Whose request it is, as hooks are told. */
+export function askerOf({ id, user, info }: Client): Asker {
+  return { client: id, user, info }
 }
 
 function settled(answer: Answer<string | undefined>, request: JoinRequest | MessageRequest): Verdict {

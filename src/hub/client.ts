@@ -1,6 +1,6 @@
 import type { Identity, Permissions } from '../auth/permissions.ts'
 import type { Clock } from '../clock.ts'
-import { type Asker, Asking } from '../hooks/hooks.ts'
+import type { Asking } from '../hooks/hooks.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
@@ -52,6 +52,8 @@ export class Client implements Watched {
   messagesIn = 0
   messagesOut = 0
   drops = 0
+  /** The question to a hook about its last request; it ends with the client. */
+  asking: Asking | undefined
   readonly #context: ClientContext
   /** What its token says of it. */
   #identity: Identity
@@ -63,7 +65,6 @@ export class Client implements Watched {
   #untold: UntoldDrops | undefined
   #deadline: NodeJS.Timeout | undefined
   #onProgress: (() => void) | undefined
-  #asking: Asking | undefined
 
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
@@ -257,17 +258,6 @@ export class Client implements Watched {
     return this.#outbox.bytes
   }
 
-  /** Begins a question to a hook about a request of the client. It asks one at a time, and that ends with it. */
-  ask(): Asking {
-    this.#asking = new Asking()
-    return this.#asking
-  }
-
-  /** As hooks are told of it. */
-  get asker(): Asker {
-    return { client: this.id, user: this.user, info: this.info }
-  }
-
   stats(): ClientStats {
     return statsOf(this, this.#context.clock)
   }
@@ -296,7 +286,7 @@ export class Client implements Watched {
     if (this.#state !== 'open') return false
     this.#state = 'closing'
     this.#onProgress?.()
-    this.#asking?.end()
+    this.asking?.end()
     this.#context.onClosing(this, cause)
     return true
   }

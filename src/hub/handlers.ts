@@ -17,6 +17,7 @@ import type {
   RequestId,
   RequestType,
 } from '../protocol/envelope.ts'
+import { ask, askerOf } from './asked.ts'
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
 
@@ -152,7 +153,7 @@ function call({ hooks }: Hub, client: Client, { id, method, params }: CallReques
     return id === undefined ? undefined : resultText(id, result)
   }
   if (hooks?.call === undefined) return answer(noSuchMethod)
-  const result = hooks.call(client.ask(), client.asker, method, params)
+  const result = hooks.call(ask(client), askerOf(client), method, params)
   return result instanceof Promise ? result.then(answer) : answer(result)
 }
 

@@ -16,37 +16,18 @@ import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
-import { RoomRules, type RuleDefaults } from '../rules/room-rules.ts'
+import { RoomRules } from '../rules/room-rules.ts'
 import { AppMessages } from './app-messages.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
-import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { HubLimits, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
-
-/** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
-export interface HubLimits extends HeartbeatTimes, RuleDefaults {
-  maxClients: number
-  maxRoomsPerClient: number
-  maxMessageBytes: number
-  outboxMaxBytes: number
-  slowClient: SlowPolicy
-}
-
-export interface HubOptions {
-  bridge: Bridge
-  limits: HubLimits
-  /** None: the limits hold for all rooms. */
-  rules?: RoomRules
-  log: Log
-  clock?: Clock
-  /** Undefined when none is set. */
-  hooks?: Hooks | undefined
-}
 
 /** A message to publish. `content` is valid JSON text, relayed as it stands. */
 export interface HubMessage {
