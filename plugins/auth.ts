@@ -15,6 +15,8 @@ declare module 'fastify' {
     verifyToken(token: string): Identity | undefined
     /** Sets `request.roomcastIdentity`, or throws the Refusal with 401. */
     authenticate(request: FastifyRequest): void
+    /** The identity that verified claims make; which rule they break, if they do. */
+    identityOf(claims: unknown): Identity | string
   }
   interface FastifyRequest {
     roomcastIdentity: Identity | undefined
@@ -86,14 +88,10 @@ export const authPlugin = fp(
       return undefined
     }
     app.decorate('verifyToken', verifyToken)
+    app.decorate('identityOf', (claims: unknown) => identityFrom(claims, rules))
     app.decorateRequest('roomcastIdentity', undefined)
     app.decorate('authenticate', (request: FastifyRequest) => {
-      const token = tokenOf({
-        query: request.query,
-        authorization:
-          request.headers.authorization === undefined ? undefined : request.raw.headersDistinct.authorization,
-        protocols: request.headers['sec-websocket-protocol'],
-      })
+      const token = tokenIn(request)
       request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)
       if (request.roomcastIdentity !== undefined) return
       const reason = token === undefined ? 'none, or more than one' : fault
@@ -103,6 +101,15 @@ export const authPlugin = fp(
   },
   { name: 'roomcast-auth' },
 )
+
+/** The request's one token. */
+export function tokenIn({ query, headers, raw }: FastifyRequest): string | undefined {
+  return tokenOf({
+    query,
+    authorization: headers.authorization === undefined ? undefined : raw.headersDistinct.authorization,
+    protocols: headers['sec-websocket-protocol'],
+  })
+}
 
 /** Base64 has spare bits at its end; RFC 4648 section 3.5 lets readers insist on zeros, so that a token has one form. */
 function isCanonical(token: string): boolean {

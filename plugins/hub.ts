@@ -15,13 +15,7 @@ declare module 'fastify' {
 export const hubPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const rules = new RoomRules(config.roomRules, config)
-    const hub = new Hub({
-      bridge: app.bridge,
-      presence: app.roomcastPresence,
-      limits: config,
-      rules,
-      log: app.log,
-    })
+    const hub = new Hub({ bridge: app.bridge, limits: config, rules, log: app.log, hooks: app.roomcastHooks })
     app.decorate('hub', hub)
     app.addHook('preClose', async () => {
       await drain(hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)
@@ -30,5 +24,5 @@ export const hubPlugin = fp(
       await hub.close()
     })
   },
-  { name: 'roomcast-hub', dependencies: ['roomcast-bridge', 'roomcast-presence'] },
+  { name: 'roomcast-hub', dependencies: ['roomcast-bridge', 'roomcast-hooks'] },
 )

@@ -1,4 +1,10 @@
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  preValidationHookHandler,
+} from 'fastify'
 import { readWhenThereIsTime } from '../plugins/frame-reader.ts'
 import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
@@ -7,6 +13,7 @@ import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
 import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
+import { askBeforeConnect } from './connect-hook.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
 import { silenced } from './silent-log.ts'
 import { undocumented } from './undocumented.ts'
@@ -40,6 +47,16 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     throw new Refusal('full', 'descriptors run out', { headers: { 'retry-after': '5' } })
   }
 
+  // Hooks with a callback, because a promise each is felt when thousands connect at once.
+  const admit: preValidationHookHandler = (request, _reply, done) => {
+    checkHandshake(request)
+    checkAdmission(request)
+    checkDescriptors(request)
+    app.authenticate(request)
+    done()
+  }
+  const connect = hub.hooks?.connect
+
   app.route({
     method: 'GET',
     url: '/ws',
@@ -48,14 +65,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     // The request line holds the token: a host's own request log must not print it, whatever its logger.
     childLoggerFactory: () => silentLog,
     ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
-    // Hooks with a callback, because a promise each is felt when thousands connect at once.
-    preValidation: (request, _reply, done) => {
-      checkHandshake(request)
-      checkAdmission(request)
-      checkDescriptors(request)
-      app.authenticate(request)
-      done()
-    },
+    preValidation: connect === undefined ? admit : [admit, askBeforeConnect(app, connect)],
     preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
       // A host's own hooks may have taken their time since.
       checkAdmission(request)

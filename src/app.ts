@@ -3,9 +3,9 @@ import fp from 'fastify-plugin'
 import { authPlugin } from '../plugins/auth.ts'
 import { bridgePlugin } from '../plugins/bridge.ts'
 import { descriptorsPlugin } from '../plugins/descriptors.ts'
+import { hooksPlugin } from '../plugins/hooks.ts'
 import { hubPlugin } from '../plugins/hub.ts'
 import { metricsPlugin } from '../plugins/metrics.ts'
-import { presencePlugin } from '../plugins/presence.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
@@ -17,6 +17,8 @@ import { wsRoute } from '../routes/ws.ts'
 import { verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
 import { ConfigError, type ConfigInput, configFrom } from './config.ts'
+import type { Calls } from './hooks/calls.ts'
+import type { HookFunctions } from './hooks/local-hooks.ts'
 
 /** Settings of the process and its HTTP server, which an embedding app has its own of. */
 type ProcessSetting =
@@ -33,6 +35,10 @@ type ProcessSetting =
 export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
   /** Put before `/ws` and `/health`, e.g. `/realtime`. */
   prefix?: string
+  /** Asked before clients connect, join and publish (docs/HOOKS.md). */
+  hooks?: HookFunctions
+  /** What clients may call, by method. */
+  calls?: Calls
 }
 
 /**
@@ -40,7 +46,7 @@ export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
  * Rejects with ConfigError when an option cannot be honoured.
  */
 export const roomcast = fp(
-  async (app: FastifyInstance, { prefix = '', ...options }: RoomcastOptions) => {
+  async (app: FastifyInstance, { prefix = '', hooks = {}, calls = {}, ...options }: RoomcastOptions) => {
     const config = configFrom(settingsIn(options))
     // Whatever is refused is refused before anything runs.
     const keys = verificationKeys(config)
@@ -49,7 +55,7 @@ export const roomcast = fp(
       throw new ConfigError('prefix: no parameters, clients have one path')
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
-    await app.register(presencePlugin)
+    await app.register(hooksPlugin, { config, functions: hooks, calls })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })
@@ -119,6 +125,14 @@ export type {} from '../plugins/hub.ts'
 export type {} from '../plugins/rooms.ts'
 export type { Delivery } from './bridge/bridge.ts'
 export { type Config, ConfigError, type ConfigInput, configFrom, configFromEnv } from './config.ts'
+export type { CallHandler, Calls } from './hooks/calls.ts'
+export type { HookFunctions, Refuse } from './hooks/local-hooks.ts'
+export type {
+  CallContext,
+  ConnectQuestion,
+  JoinQuestion,
+  PublishQuestion,
+} from './hooks/questions.ts'
 export type { Client } from './hub/client.ts'
 export type { ClientStats } from './hub/client-stats.ts'
 export type { Hub, HubMessage } from './hub/hub.ts'

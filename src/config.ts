@@ -173,6 +173,20 @@ export const settings = z
       .describe(
         '`GET /metrics` for Prometheus. Unset: on in the standalone server, off in an app that embeds roomcast. Keep it from the public at your proxy.',
       ),
+    hookTimeoutMs: integer(10, MINUTE_MS)
+      .default(2000)
+      .describe(
+        'How long the answer of a hook or call is waited for, 3 s at most where a client wants to connect; then it is `unavailable`.',
+      ),
+    hookMaxPending: integer(1, 100_000)
+      .default(1000)
+      .describe('Hooks and calls under way at once; beyond, what would need another is `unavailable`.'),
+    hookFail: z
+      .enum(['closed', 'open'])
+      .default('closed')
+      .describe(
+        'What a hook that fails or does not answer in time means: `closed` refuses what was asked about, `open` allows it. Calls fail either way, and so does what is beyond HOOK_MAX_PENDING.',
+      ),
 
     drainMs: integer(0, HOUR_MS)
       .default(0)

@@ -1,5 +1,6 @@
 import type { Identity, Permissions } from '../auth/permissions.ts'
 import type { Clock } from '../clock.ts'
+import type { Asking } from '../hooks/hooks.ts'
 import { encode } from '../protocol/codec.ts'
 import { type CloseName, closeCodes } from '../protocol/codes.ts'
 import type { Outbound } from '../protocol/envelope.ts'
@@ -51,6 +52,8 @@ export class Client implements Watched {
   messagesIn = 0
   messagesOut = 0
   drops = 0
+  /** The question to a hook about its last request; it ends with the client. */
+  asking: Asking | undefined
   readonly #context: ClientContext
   /** What its token says of it. */
   #identity: Identity
@@ -283,6 +286,7 @@ export class Client implements Watched {
     if (this.#state !== 'open') return false
     this.#state = 'closing'
     this.#onProgress?.()
+    this.asking?.end()
     this.#context.onClosing(this, cause)
     return true
   }

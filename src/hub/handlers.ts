@@ -1,8 +1,10 @@
 import type { Published, Replay } from '../bridge/bridge.ts'
-import { historyText } from '../protocol/codec.ts'
+import { Denial, noSuchMethod } from '../hooks/hooks.ts'
+import { historyText, resultText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type {
   Ack,
+  CallRequest,
   ErrorEnvelope,
   HistoryRequest,
   Joined,
@@ -11,11 +13,11 @@ import type {
   MessageRequest,
   Outbound,
   PingRequest,
-  PresenceRequest,
   Request,
   RequestId,
   RequestType,
 } from '../protocol/envelope.ts'
+import { ask, askerOf } from './asked.ts'
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
 
@@ -34,7 +36,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
   message,
   history,
   ping,
-  presence,
+  call,
 }
 
 /** Carries out one request; the type was validated by the codec, so it is a key of the table. */
@@ -42,11 +44,19 @@ export function handle(hub: Hub, client: Client, request: Request): Answer {
   return (handlers[request.type] as Handler<Request>)(hub, client, request)
 }
 
-function join(hub: Hub, client: Client, { id, room, since, presence }: JoinRequest): Answer {
+/** Why a client may not join, by its token and the limits. */
+export function joinRefusal(hub: Hub, client: Client, { id, room }: JoinRequest): ErrorEnvelope | undefined {
   if (!client.permissions.canJoin(room)) return refusal('forbidden', 'this token may not join', { id, room })
   if (!client.rooms.has(room) && client.rooms.size >= hub.limits.maxRoomsPerClient) {
     return refusal('room_limit', `at most ${hub.limits.maxRoomsPerClient} rooms a client`, { id, room })
   }
+  return undefined
+}
+
+function join(hub: Hub, client: Client, request: JoinRequest): Answer {
+  const refused = joinRefusal(hub, client, request)
+  if (refused !== undefined) return refused
+  const { id, room, since } = request
   const joined = hub.join(
     client,
     room,
@@ -59,7 +69,6 @@ function join(hub: Hub, client: Client, { id, room, since, presence }: JoinReque
       ...(since !== undefined && { recovered, missed }),
       ...(scope === 'node' && { scope }),
     }),
-    presence,
   )
   const answer = (isJoined: boolean) =>
     isJoined ? undefined : refusal('unavailable', 'try again', { id, room })
@@ -71,8 +80,8 @@ function leave(hub: Hub, client: Client, { id, room }: LeaveRequest): Answer {
   return { type: 'left', ...withId(id), room }
 }
 
-function message(hub: Hub, client: Client, request: MessageRequest): Answer {
-  const { id, room, content, echo } = request
+/** Why a client may not publish. */
+export function messageRefusal(client: Client, { id, room }: MessageRequest): ErrorEnvelope | undefined {
   if (room === undefined) {
     if (!client.permissions.broadcast)
       return refusal('forbidden', 'this token may not broadcast', { id, room })
@@ -81,6 +90,13 @@ function message(hub: Hub, client: Client, request: MessageRequest): Answer {
   } else if (!client.permissions.canPublish(room)) {
     return refusal('forbidden', 'this token may not publish', { id, room })
   }
+  return undefined
+}
+
+function message(hub: Hub, client: Client, request: MessageRequest): Answer {
+  const refused = messageRefusal(client, request)
+  if (refused !== undefined) return refused
+  const { id, room, content, echo } = request
   const published = hub.publishText({
     room,
     content,
@@ -112,17 +128,6 @@ function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRe
   return replay instanceof Promise ? replay.then(answer) : answer(replay)
 }
 
-/** Carried out alone, and sent at once: behind later changes it would be out of date. */
-function presence(hub: Hub, client: Client, { id, room }: PresenceRequest): Answer {
-  if (!client.rooms.has(room)) return refusal('not_member', 'join the room first', { id, room })
-  const presence = hub.rooms.get(room)?.presence
-  if (presence === undefined) return refusal('unavailable', 'no presence in this room', { id, room })
-  const answer = (): undefined => {
-    client.reply(presence.text(id))
-  }
-  return presence.ready === undefined ? answer() : presence.ready.then(answer)
-}
-
 /** As many as fit into one answer, and one in any case: the newest, or else the first. */
 function fitting(messages: Replay['messages'], areNewest: boolean): Replay['messages'] {
   const ordered = areNewest ? messages.toReversed() : messages
@@ -141,11 +146,22 @@ function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {
   return { type: 'pong', ...withId(id) }
 }
 
+/** Goes to the host's code. */
+function call({ hooks }: Hub, client: Client, { id, method, params }: CallRequest): Answer {
+  const answer = (result: string | Denial) => {
+    if (result instanceof Denial) return refusal(result.code, result.message, { id, room: undefined })
+    return id === undefined ? undefined : resultText(id, result)
+  }
+  if (hooks?.call === undefined) return answer(noSuchMethod)
+  const result = hooks.call(ask(client), askerOf(client), method, params)
+  return result instanceof Promise ? result.then(answer) : answer(result)
+}
+
 function withId(id: RequestId | undefined): { id?: RequestId } {
   return id === undefined ? {} : { id }
 }
 
-function refusal(
+export function refusal(
   code: ErrorCode,
   text: string,
   about: { id: RequestId | undefined; room: string | undefined },

@@ -11,41 +11,23 @@ import type {
   Replay,
 } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
+import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
-import type { Presence } from '../presence/presence.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
-import { RoomRules, type RuleDefaults } from '../rules/room-rules.ts'
+import { RoomRules } from '../rules/room-rules.ts'
 import { AppMessages } from './app-messages.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
-import { Heartbeat, type HeartbeatTimes } from './heartbeat.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { HubLimits, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
-
-/** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
-export interface HubLimits extends HeartbeatTimes, RuleDefaults {
-  maxClients: number
-  maxRoomsPerClient: number
-  maxMessageBytes: number
-  outboxMaxBytes: number
-  slowClient: SlowPolicy
-}
-
-export interface HubOptions {
-  bridge: Bridge
-  presence: Presence
-  limits: HubLimits
-  /** None: the limits hold for all rooms. */
-  rules?: RoomRules
-  log: Log
-  clock?: Clock
-}
 
 /** A message to publish. `content` is valid JSON text, relayed as it stands. */
 export interface HubMessage {
@@ -67,6 +49,7 @@ export class Hub implements ClientContext, BridgeHost {
   readonly limits: HubLimits
   readonly rooms: Rooms
   readonly counters = new Counters()
+  readonly hooks: Hooks | undefined
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -85,13 +68,20 @@ export class Hub implements ClientContext, BridgeHost {
 
   constructor(options: HubOptions) {
     const { bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock } = options
+    this.hooks = options.hooks
     this.#bridge = bridge
     this.#log = log
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    const { node, counters } = this
-    this.#dispatch = new Dispatch({ ...options, node, rules, clients: this.#clients, counters, clock })
+    this.#dispatch = new Dispatch({
+      bridge,
+      rules,
+      clients: this.#clients,
+      counters: this.counters,
+      clock,
+      limits,
+    })
     this.rooms = this.#dispatch.rooms
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
@@ -166,9 +156,8 @@ export class Hub implements ClientContext, BridgeHost {
     room: string,
     since: Position | undefined,
     answer: (joined: JoinResult) => Outbound,
-    wantsPresence = false,
   ): boolean | Promise<boolean> {
-    return this.#dispatch.membership.join(client, room, since, answer, wantsPresence)
+    return this.#dispatch.membership.join(client, room, since, answer)
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
@@ -262,7 +251,6 @@ export class Hub implements ClientContext, BridgeHost {
     this.#isClosed = true
     this.#heartbeat.stop()
     this.destroyClients()
-    await this.#dispatch.presences.stop()
     await this.#bridge.close()
   }
 

@@ -1,7 +1,9 @@
 import type { Clock } from '../clock.ts'
+import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { type Decoded, decode } from '../protocol/codec.ts'
 import type { ErrorEnvelope, Request } from '../protocol/envelope.ts'
+import { askAbout } from './asked.ts'
 import type { Client } from './client.ts'
 import { type Answer, handle } from './handlers.ts'
 import type { Hub } from './hub.ts'
@@ -109,6 +111,30 @@ export class ReadPump {
   }
 
   #take(decoded: Decoded, bytes: number): void {
+    const { hooks } = this.#hub
+    if (hooks !== undefined && decoded.ok) this.#ask(hooks, decoded.request, bytes)
+    else this.#begin(decoded, bytes)
+  }
+
+  /** Asks the hooks. What the client sent later waits meanwhile, as it does behind a join. */
+  #ask(hooks: Hooks, request: Request, bytes: number): void {
+    const verdict = askAbout(hooks, this.#hub, this.#client, request)
+    if (!(verdict instanceof Promise)) {
+      this.#begin(verdict, bytes)
+      return
+    }
+    this.#isBusy = true
+    this.#hold(bytes)
+    void verdict.then((decoded) => {
+      this.#isBusy = false
+      this.#heldBytes -= bytes
+      // Gone meanwhile: whatever the answer is, it does nothing.
+      if (this.#client.isOpen) this.#begin(decoded, bytes)
+      this.#catchUp()
+    })
+  }
+
+  #begin(decoded: Decoded, bytes: number): void {
     if (!decoded.ok) this.#answer(decoded.error, 0)
     else if (isAlone(decoded.request)) void this.#carryOutAlone(decoded.request)
     else this.#answer(this.#carryOut(decoded.request), bytes)
@@ -204,7 +230,7 @@ export class ReadPump {
 
 /** Whether what follows a request has to wait for it. */
 function isAlone({ type }: Request): boolean {
-  return type === 'join' || type === 'history' || type === 'presence'
+  return type === 'join' || type === 'history' || type === 'call'
 }
 
 function bringsHistory(request: Request): boolean {

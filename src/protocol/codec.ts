@@ -1,7 +1,8 @@
 import type { z } from 'zod'
 import type { ErrorCode } from './codes.ts'
-import { sliceContent } from './content-slice.ts'
+import { sliceValue } from './content-slice.ts'
 import {
+  callRequest,
   type ErrorEnvelope,
   historyRequest,
   joinRequest,
@@ -10,7 +11,6 @@ import {
   type Outbound,
   type Position,
   pingRequest,
-  presenceRequest,
   type Request,
   type RequestId,
   requestId,
@@ -26,7 +26,7 @@ const requests = new Map<string, z.ZodType<Request>>([
   ['message', messageRequest],
   ['history', historyRequest],
   ['ping', pingRequest],
-  ['presence', presenceRequest],
+  ['call', callRequest],
 ])
 
 /** The types of requests that there are. */
@@ -44,17 +44,24 @@ export function decode(text: string, maxNesting: number): Decoded {
     return refused('bad_envelope', 'an envelope is a JSON object')
   }
   const object = value as Record<string, unknown>
-  const slice = sliceContent(text, maxNesting)
+  const slice = sliceValue(text, 'content', maxNesting)
   const id = object.id === undefined ? undefined : requestId.safeParse(object.id).data
   if (slice.tooDeep) return refused('bad_envelope', `nested deeper than ${maxNesting}`, id)
   if (typeof object.type !== 'string') return refused('bad_envelope', 'type must be a string', id)
   const schema = requests.get(object.type)
   if (schema === undefined) return refused('unknown_type', 'no such type', id)
   // The content goes on as the sender's text, so nothing behind this line can alter it.
-  object.content = slice.content
+  object.content = slice.value
+  if (schema === callRequest) object.params = textOf(text, 'params')
   const parsed = schema.safeParse(object)
   if (parsed.success) return { ok: true, request: parsed.data }
   return refusedBy(parsed.error.issues[0], id)
+}
+
+/** The text of a value in an object whose nesting has been measured. */
+function textOf(text: string, key: string): string | undefined {
+  const slice = sliceValue(text, key, Infinity)
+  return slice.tooDeep ? undefined : slice.value
 }
 
 function refusedBy(issue: z.core.$ZodIssue | undefined, id: RequestId | undefined): Decoded {
@@ -111,6 +118,11 @@ export function historyText(
 ): string {
   const idPart = id === undefined ? '' : `"id":${JSON.stringify(id)},`
   return `{"type":"history",${idPart}"room":${JSON.stringify(room)},"epoch":${JSON.stringify(at.epoch)},"offset":${at.offset},"messages":[${messages.join(',')}]}`
+}
+
+/** The answer to a call; `result` is JSON text, and is put in as it stands. */
+export function resultText(id: RequestId, result: string): string {
+  return `{"type":"result","id":${JSON.stringify(id)},"result":${result}}`
 }
 
 /** Ends a message's text: with its offset where the room keeps history. */

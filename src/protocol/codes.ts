@@ -9,6 +9,8 @@ export const errorCodes = [
   'rate_limited',
   'unauthorized',
   'unavailable',
+  'refused',
+  'unknown_method',
   'internal',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
@@ -18,9 +20,12 @@ export const refusals = {
   bad_upgrade: 400,
   unauthorized: 401,
   origin_refused: 403,
+  refused: 403,
   rate_limited: 429,
   full: 503,
   draining: 503,
+  unavailable: 503,
+  internal: 500,
 } as const
 export type RefusalCode = keyof typeof refusals
 

@@ -1,5 +1,5 @@
-/** What `sliceContent` found: the sender's own text of `content`, or why there is none. */
-export type ContentSlice = { tooDeep: true } | { tooDeep: false; content: string | undefined }
+/** What `sliceValue` found: the sender's own text of the value, or why there is none. */
+export type Slice = { tooDeep: true } | { tooDeep: false; value: string | undefined }
 
 const QUOTE = 34
 const COMMA = 44
@@ -10,36 +10,37 @@ const OPEN_BRACE = 123
 const CLOSE_BRACE = 125
 
 /**
- * Cuts the value of the top-level key `content` out of `text`, which JSON.parse has already taken as an object.
+ * Cuts the value of the top-level key `key` out of `text`, which JSON.parse has already taken as an object.
  * It agrees with JSON.parse: the last of repeated keys counts, and keys may be written with escapes.
  * Also measures the nesting of the whole text; more than `maxNesting` containers, the object itself included,
  * are `tooDeep`.
  */
-export function sliceContent(text: string, maxNesting: number): ContentSlice {
-  let content: string | undefined
+export function sliceValue(text: string, key: string, maxNesting: number): Slice {
+  let value: string | undefined
   let at = skipSpace(text, 0) + 1 // behind the opening brace
   for (;;) {
     at = skipSpace(text, at)
     const c = text.charCodeAt(at)
-    if (c === CLOSE_BRACE) return { tooDeep: false, content }
+    if (c === CLOSE_BRACE) return { tooDeep: false, value }
     if (c === COMMA) {
       at++
       continue
     }
     const keyEnd = endOfString(text, at)
-    const isContent = keyIsContent(text, at, keyEnd)
+    const isWanted = keyIs(key, text, at, keyEnd)
     const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1) // behind the colon
     const valueEnd = endOfValue(text, valueStart, maxNesting - 1)
     if (valueEnd < 0) return { tooDeep: true }
-    if (isContent) content = text.slice(valueStart, valueEnd)
+    if (isWanted) value = text.slice(valueStart, valueEnd)
     at = valueEnd
   }
 }
 
-function keyIsContent(text: string, start: number, end: number): boolean {
-  if (end - start <= 9) return end - start === 9 && text.startsWith('content', start + 1)
-  // A longer token can still spell "content", with \u escapes of at most six characters each.
-  return end - start <= 2 + 7 * 6 && JSON.parse(text.slice(start, end)) === 'content'
+function keyIs(key: string, text: string, start: number, end: number): boolean {
+  const { length } = key
+  if (end - start <= length + 2) return end - start === length + 2 && text.startsWith(key, start + 1)
+  // A longer token can still spell it, with \u escapes of at most six characters each.
+  return end - start <= 2 + length * 6 && JSON.parse(text.slice(start, end)) === key
 }
 
 function skipSpace(text: string, from: number): number {

@@ -1,6 +1,7 @@
 // For those who write clients in TypeScript: what goes over the wire, as docs/PROTOCOL.md has it. No code of the server.
 import type { From } from './codec.ts'
 import type {
+  CallRequest,
   HistoryRequest,
   JoinRequest,
   LeaveRequest,
@@ -8,7 +9,6 @@ import type {
   Outbound,
   PingRequest,
   Position,
-  PresenceRequest,
   RequestId,
 } from './envelope.ts'
 
@@ -27,7 +27,6 @@ export type {
   PingRequest,
   Pong,
   Position,
-  PresenceRequest,
   RequestId,
   Reset,
   Scope,
@@ -36,8 +35,10 @@ export type { From }
 
 /** What a client publishes: `content` is any value that has a JSON form. */
 export type Publish = Omit<MessageRequest, 'content'> & { content: unknown }
+/** What a client asks the host's code: `params` is any value that has a JSON form. */
+export type Call = Omit<CallRequest, 'params'> & { params?: unknown }
 /** Every envelope that a client may send. */
-export type FromClient = JoinRequest | LeaveRequest | Publish | HistoryRequest | PingRequest | PresenceRequest
+export type FromClient = JoinRequest | LeaveRequest | Publish | HistoryRequest | PingRequest | Call
 
 /** The first envelope of a connection. */
 export interface Welcome {
@@ -72,32 +73,12 @@ export interface History extends Position {
   messages: Message[]
 }
 
-/** A user that is in a room. */
-export interface RoomUser {
-  user: string
-  /** Public data of the user, from its token. */
-  info?: unknown
-}
-/** Who is in a room, on all nodes: the answer to `presence`, and what follows a `joined` that asked for it. */
-export interface Presence {
-  type: 'presence'
-  id?: RequestId
-  room: string
-  /** Users. */
-  count: number
-  /** Absent where the rule lists none. */
-  users?: (RoomUser & { clients: number })[]
-  /** There are more than are listed. */
-  more?: true
-}
-/** What has changed since the last one; with neither `entered` nor `left` there are too many for a list. */
-export interface Member {
-  type: 'member'
-  room: string
-  count: number
-  entered?: RoomUser[]
-  left?: string[]
+/** The answer to a call. */
+export interface Result {
+  type: 'result'
+  id: RequestId
+  result: unknown
 }
 
 /** Every envelope that a server sends. Later servers may send more types: ignore what you do not know. */
-export type ToClient = Welcome | Message | History | Presence | Member | Outbound
+export type ToClient = Welcome | Message | History | Result | Outbound

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { decode, messageHead, messageText } from '../../src/protocol/codec.ts'
-import { sliceContent } from '../../src/protocol/content-slice.ts'
+import { sliceValue } from '../../src/protocol/content-slice.ts'
 import { isRoomName } from '../../src/protocol/envelope.ts'
 
 /** Writes a value as JSON in one of its many spellings: white space, escaped keys and characters, repeated keys. */
@@ -33,7 +33,10 @@ function spelled(value: unknown, random: () => number): string {
 
 const anyJson = fc.jsonValue({ maxDepth: 5 })
 const anyObject = fc.dictionary(
-  fc.oneof(fc.constantFrom('content', 'contenT', '__proto__', 'room', '"', '\\', 'a"content":'), fc.string()),
+  fc.oneof(
+    fc.constantFrom('content', 'contenT', 'a', '__proto__', 'room', '"', '\\', 'a"content":'),
+    fc.string(),
+  ),
   anyJson,
 )
 
@@ -42,11 +45,13 @@ t.test('the content slice agrees with JSON.parse, however the object is spelled'
     fc.property(anyObject, fc.infiniteStream(fc.nat({ max: 999 })), (object, stream) => {
       const text = spelled(object, () => (stream.next().value as number) / 1000)
       const parsed = JSON.parse(text)
-      const slice = sliceContent(text, 1000)
-      if (slice.tooDeep) return false
-      if (!Object.hasOwn(parsed, 'content')) return slice.content === undefined
-      const content = slice.content as string
-      return text.includes(content) && JSON.stringify(JSON.parse(content)) === JSON.stringify(parsed.content)
+      return ['content', 'a'].every((key) => {
+        const slice = sliceValue(text, key, 1000)
+        if (slice.tooDeep) return false
+        if (!Object.hasOwn(parsed, key)) return slice.value === undefined
+        const value = slice.value as string
+        return text.includes(value) && JSON.stringify(JSON.parse(value)) === JSON.stringify(parsed[key])
+      })
     }),
     { numRuns: 3000 },
   )
@@ -76,19 +81,17 @@ t.test('the content slice holds the very characters that were sent', async (t) =
 })
 
 function sliceOf(text: string): string | undefined {
-  const slice = sliceContent(text, 64)
-  return slice.tooDeep ? undefined : slice.content
+  const slice = sliceValue(text, 'content', 64)
+  return slice.tooDeep ? undefined : slice.value
 }
 
 t.test('nesting counts the object itself and every container on the way down', async (t) => {
+  const isTooDeep = (text: string, maxNesting: number) => sliceValue(text, 'content', maxNesting).tooDeep
   const nested = (depth: number) => `{"content":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`
-  t.equal(sliceContent(nested(8), 8).tooDeep, false)
-  t.equal(sliceContent(nested(9), 8).tooDeep, true)
-  t.equal(sliceContent('{"a":[1],"b":[2],"content":{"c":{}}}', 3).tooDeep, false)
-  t.equal(
-    sliceContent(`{"content":1,"deep":${'{"a":'.repeat(250_000)}1${'}'.repeat(250_000)}}`, 64).tooDeep,
-    true,
-  )
+  t.equal(isTooDeep(nested(8), 8), false)
+  t.equal(isTooDeep(nested(9), 8), true)
+  t.equal(isTooDeep('{"a":[1],"b":[2],"content":{"c":{}}}', 3), false)
+  t.equal(isTooDeep(`{"content":1,"deep":${'{"a":'.repeat(250_000)}1${'}'.repeat(250_000)}}`, 64), true)
 })
 
 t.test('decode answers anything at all, and never throws', async () => {

@@ -1,0 +1,130 @@
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import { type Answer, type Asking, Denial, type HookName } from './hooks.ts'
+
+/** What all questions under way may take of memory: what is asked, and what has come of the answers. */
+const BYTES = 64 * 1024 * 1024
+/** An upgrade that has no answer by 3.5 s is cut (plugins/upgrade-guard.ts). */
+const CONNECT_MS = 3000
+/** Failures of a hook are logged one by one in this time once; the others are counted. */
+const LOG_EVERY_MS = 1000
+
+export interface HookBoundsOptions {
+  /** How long an answer is waited for. */
+  hookTimeoutMs: number
+  /** Questions under way. */
+  hookMaxPending: number
+  /** `open`: what cannot be asked is taken for allowed. */
+  hookFail: 'closed' | 'open'
+  log: Log
+  clock: Clock
+}
+
+/** A hook could not be asked, or not in time; that it is worth another try is what the peer is told. */
+export class Unanswered extends Error {
+  override name = 'Unanswered'
+}
+
+/** One question: `bytes` is what it keeps in memory meanwhile. */
+export interface Question {
+  hook: HookName
+  asking: Asking
+  bytes: number
+}
+
+/** How many questions are under way, for how long, and what it means when one fails. */
+export class HookBounds {
+  readonly #options: HookBoundsOptions
+  #pending = 0
+  #bytes = 0
+  readonly #untold = new Map<HookName, { failures: number; toldAtMs: number }>()
+
+  constructor(options: HookBoundsOptions) {
+    this.#options = options
+  }
+
+  /** Takes so many bytes more; false when that is too much, and nothing is taken. */
+  take(bytes: number): boolean {
+    if (this.#bytes + bytes > BYTES) return false
+    this.#bytes += bytes
+    return true
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes
+  }
+
+  /** Asks by calling `put`. Waits for nothing when that has its answer at once. */
+  ask<T>(question: Question, put: () => T | Denial | Promise<T | Denial>): Answer<T> {
+    const { hook, bytes } = question
+    // Whatever HOOK_FAIL says: else a crowd could get past the hooks.
+    if (this.#pending >= this.#options.hookMaxPending || !this.take(bytes)) {
+      this.#log(hook, 'too many are under way')
+      return new Denial('unavailable', 'too much is asked at present')
+    }
+    let isWaiting = false
+    try {
+      const answer = put()
+      if (!(answer instanceof Promise)) return answer
+      isWaiting = true
+      return this.#wait(question, answer)
+    } catch (error) {
+      return this.#failed(hook, error)
+    } finally {
+      if (!isWaiting) this.give(bytes)
+    }
+  }
+
+  /** A host's promise may never settle: it is waited for until the deadline, or the client has gone. */
+  async #wait<T>({ hook, asking, bytes }: Question, answer: Promise<T | Denial>): Promise<T | Denial> {
+    this.#pending++
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise<T | Denial>((resolve, reject) => {
+        let isLate = false
+        asking.onceOver(() => {
+          if (isLate) reject(new Unanswered('no answer in time'))
+          else resolve(new Denial('unavailable', 'the client has gone'))
+        })
+        answer.then(resolve, reject)
+        const end = () => {
+          isLate = true
+          asking.end()
+        }
+        const { hookTimeoutMs } = this.#options
+        timer = setTimeout(end, hook === 'connect' ? Math.min(hookTimeoutMs, CONNECT_MS) : hookTimeoutMs)
+      })
+    } catch (error) {
+      return this.#failed<T>(hook, error)
+    } finally {
+      clearTimeout(timer)
+      this.#pending--
+      this.give(bytes)
+    }
+  }
+
+  #failed<T>(hook: HookName, error: unknown): T | Denial {
+    const isUnanswered = error instanceof Unanswered
+    this.#log(hook, isUnanswered ? error.message : error)
+    // What is undefined changes nothing; a call has nothing to give instead of its result.
+    if (this.#options.hookFail === 'open' && hook !== 'call') return undefined as T
+    return isUnanswered
+      ? new Denial('unavailable', 'no answer at present')
+      : new Denial('internal', 'the server failed')
+  }
+
+  /** A hook that is down fails for each request: that is a line a second, with their number. */
+  #log(hook: HookName, fault: unknown): void {
+    const { log, clock } = this.#options
+    const nowMs = clock.steadyMs()
+    const untold = this.#untold.get(hook) ?? { failures: 0, toldAtMs: -Infinity }
+    this.#untold.set(hook, untold)
+    untold.failures++
+    if (nowMs - untold.toldAtMs < LOG_EVERY_MS) return
+    const { failures } = untold
+    untold.failures = 0
+    untold.toldAtMs = nowMs
+    if (typeof fault === 'string') log.warn({ hook, failures, reason: fault }, 'hook failed')
+    else log.error({ hook, failures, err: fault }, 'hook failed')
+  }
+}

@@ -1,0 +1,27 @@
+import type { Bridge } from '../bridge/bridge.ts'
+import type { Clock } from '../clock.ts'
+import type { Hooks } from '../hooks/hooks.ts'
+import type { Log } from '../log.ts'
+import type { RoomRules, RuleDefaults } from '../rules/room-rules.ts'
+import type { SlowPolicy } from './client.ts'
+import type { HeartbeatTimes } from './heartbeat.ts'
+
+/** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
+export interface HubLimits extends HeartbeatTimes, RuleDefaults {
+  maxClients: number
+  maxRoomsPerClient: number
+  maxMessageBytes: number
+  outboxMaxBytes: number
+  slowClient: SlowPolicy
+}
+
+export interface HubOptions {
+  bridge: Bridge
+  limits: HubLimits
+  /** None: the limits hold for all rooms. */
+  rules?: RoomRules
+  log: Log
+  clock?: Clock
+  /** Undefined when none is set. */
+  hooks?: Hooks | undefined
+}
