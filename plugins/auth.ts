@@ -64,7 +64,7 @@ export const authPlugin = fp(
     const cache = new TokenCache()
     /** Why the last token was refused: for the log, never for the peer. */
     let fault = ''
-    const verifyToken = (token: string): Identity | undefined => {
+    const verified = (token: string): Identity | undefined => {
       const known = cache.get(token, Date.now())
       if (known !== undefined) return known
       if (!isCanonical(token)) {
@@ -85,6 +85,13 @@ export const authPlugin = fp(
           fault = (error as { code?: string }).code ?? 'unknown'
         }
       }
+      return undefined
+    }
+    // Also one that is remembered as good.
+    const verifyToken = (token: string): Identity | undefined => {
+      const identity = verified(token)
+      if (identity === undefined || !app.hub.isRevoked(identity)) return identity
+      fault = 'it is revoked'
       return undefined
     }
     app.decorate('verifyToken', verifyToken)

@@ -17,6 +17,10 @@ export const hubPlugin = fp(
     const rules = new RoomRules(config.roomRules, config)
     const hub = new Hub({ bridge: app.bridge, limits: config, rules, log: app.log, hooks: app.roomcastHooks })
     app.decorate('hub', hub)
+    // Before the first client: what is revoked must not come in.
+    app.addHook('onReady', async () => {
+      await hub.control.whenInformed()
+    })
     app.addHook('preClose', async () => {
       await drain(hub, { drainMs: config.drainMs, graceMs: config.shutdownGraceMs }, app.log)
     })

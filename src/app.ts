@@ -135,5 +135,7 @@ export type {
 } from './hooks/questions.ts'
 export type { Client } from './hub/client.ts'
 export type { ClientStats } from './hub/client-stats.ts'
+export type { Controlled, Whom } from './hub/control.ts'
 export type { Hub, HubMessage } from './hub/hub.ts'
+export type { Revoke } from './hub/revoker.ts'
 export type { FromClient, ToClient } from './protocol/wire.ts'

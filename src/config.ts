@@ -60,6 +60,11 @@ export const settings = z
     jwtRequireSub: flag()
       .default(true)
       .describe('Refuse tokens without `sub`; if allowed, such clients are the user `anonymous`.'),
+    revocationTtlMs: integer(1000, 366 * 24 * HOUR_MS)
+      .default(30 * 24 * HOUR_MS)
+      .describe(
+        'How long a revocation is kept where it does not say itself: set it to the longest life of your tokens.',
+      ),
     defaultCan: canJson
       .default({ join: ['*'], publish: ['*'], broadcast: true })
       .describe('Permissions of tokens without the claim `can`, as JSON.'),

@@ -31,6 +31,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/hooks/hooks.ts',
     'src/auth/permissions.ts',
     'src/rules/',
+    'src/auth/revocations.ts',
     'src/bridge/redis-url.ts',
   ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/hooks/', 'src/auth/', 'src/metrics/'],

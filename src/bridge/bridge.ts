@@ -91,6 +91,37 @@ export interface ClusterStatus {
  */
 export type Filled = 'whole' | 'gap' | 'unread'
 
+/** Hears what other nodes tell this one. */
+export interface TellListener {
+  /** `from` is the node that says it. Must not throw. */
+  hear(from: string, text: string): void
+  /** What was told may have passed this node by: at the start, and after each outage. Must not throw. */
+  missed(): void
+}
+/** What nodes tell each other at once, in bytes of UTF-8. */
+export const TELL_MAX_BYTES = 64 * 1024
+
+/**
+ * Something that all nodes must know until a time (ms since 1970), those that start later included. Of two with one name
+ * the larger value holds, and the later end.
+ */
+export interface Note {
+  name: string
+  value: number
+  untilMs: number
+}
+/** Notes that the nodes keep together; more are refused. */
+export const NOTES = 100_000
+/** What became of notes: kept for all nodes, or not, because there are too many or the bridge is unreachable. */
+export type Kept = 'kept' | 'full' | 'unreachable'
+/** Notes that this node has not read yet. */
+export interface NotesRead {
+  notes: Note[]
+  /** Whether what was kept before may be lost: all that there are follow, and what is not among them is to be kept again. */
+  isAnew: boolean
+  hasMore: boolean
+}
+
 /** What the bridge asks of its hub. */
 export interface BridgeHost {
   /** Random, one a process. */
@@ -114,6 +145,7 @@ export interface BridgeHost {
   onceRested(then: () => void): void
   /** This node's clients, told to the other nodes. */
   countClients(): number
+  readonly tells: TellListener
 }
 
 /**
@@ -136,6 +168,17 @@ export interface Bridge {
   unsubscribe(room: string): void
   /** Reads a room's history. Never rejects. */
   replay(room: string, request: ReplayRequest): Replay | Promise<Replay>
+  /**
+   * Tells all other nodes, or the one named, up to TELL_MAX_BYTES. What is told arrives in its order, or not at all.
+   * 'cluster' when it has gone to all who listen, 'node' when to nobody. Never rejects.
+   */
+  tell(text: string, to?: string): Scope | Promise<Scope>
+  /** The other nodes that this one knows of and that understand it. */
+  others(): string[]
+  /** Keeps notes for all nodes, 100 at most in one call. Nobody is told. Never rejects. */
+  keep(notes: readonly Note[]): Kept | Promise<Kept>
+  /** The next notes that other nodes have had kept; undefined when that cannot be read now. Never rejects. */
+  readNotes(): Promise<NotesRead | undefined>
   status(): BridgeStatus
   cluster(): ClusterStatus | undefined
   close(): Promise<void>

@@ -9,8 +9,10 @@ import {
   type BridgeStatus,
   type HistoryLimits,
   KEY_TTL_MS,
+  type Kept,
   LOCAL_KEYS,
   LOCAL_KEYS_BYTES,
+  type NotesRead,
   noReplay,
   type Publication,
   type Published,
@@ -103,6 +105,23 @@ export class MemoryBridge implements Bridge {
     const position = { epoch: this.#nextEpoch, offset: 0 }
     const { since } = request
     return { position, isComplete: since?.epoch === position.epoch && since.offset === 0, messages: [] }
+  }
+
+  tell(): Scope {
+    return 'cluster'
+  }
+
+  others(): string[] {
+    return []
+  }
+
+  /** The only node knows its own. */
+  keep(): Kept {
+    return 'kept'
+  }
+
+  async readNotes(): Promise<NotesRead> {
+    return { notes: [], isAnew: false, hasMore: false }
   }
 
   status(): BridgeStatus {

@@ -8,25 +8,29 @@ import {
   type BridgeStatus,
   type ClusterStatus,
   type HistoryLimits,
-  type LinkStatus,
+  type Kept,
+  type Note,
+  type NotesRead,
   noReplay,
   type Publication,
   type Published,
   type Replay,
   type ReplayRequest,
 } from './bridge.ts'
+import { GarbageLog } from './garbage-log.ts'
 import type { RedisServer } from './redis-client.ts'
 import { RedisClock } from './redis-clock.ts'
 import { ClusterTopology } from './redis-cluster-topology.ts'
-import { describeFault } from './redis-fault.ts'
 import { RedisKeys } from './redis-keys.ts'
 import { RedisMarks } from './redis-marks.ts'
+import { RedisNodeChannel } from './redis-node-channel.ts'
 import { RedisNodes } from './redis-nodes.ts'
 import { ENVELOPE_MAX_BYTES, type IncomingMessage, readPayload } from './redis-payload.ts'
 import { type PublisherHost, RedisPublisher } from './redis-publisher.ts'
 import { SentinelTopology } from './redis-sentinel-topology.ts'
 import { RedisShard, type ShardPlace } from './redis-shard.ts'
 import { RedisShards } from './redis-shards.ts'
+import { statusOf } from './redis-status.ts'
 import { FixedTopology, type RedisTopology } from './redis-topology.ts'
 import type { RedisTarget } from './redis-url.ts'
 
@@ -34,8 +38,6 @@ import type { RedisTarget } from './redis-url.ts'
 const SWEEP_MS = 1000
 /** How often a start looks whether Redis is there. */
 const UP_CHECK_MS = 20
-/** At most one warning about foreign payloads in this time. */
-const GARBAGE_WARNING_MS = 10_000
 
 export interface RedisBridgeOptions extends HistoryLimits {
   target: RedisTarget
@@ -55,17 +57,17 @@ export class RedisBridge implements Bridge {
   readonly #shards: RedisShards
   readonly #marks: RedisMarks
   readonly #nodes: RedisNodes
+  readonly #nodeChannel: RedisNodeChannel
   /** Takes what has no master: for this node's members. */
   readonly #offline: RedisPublisher
   /** Rooms by channel, for those that are subscribed. */
   readonly #rooms = new Map<string, string>()
   /** What was heard while a master is being replaced: as a replica of the new one it would tell it again. */
   readonly #twins = new Set<string>()
+  readonly #garbage: GarbageLog
   readonly #sweeper: NodeJS.Timeout
   #host: BridgeHost | undefined
   #sequence = 0
-  #garbage = 0
-  #warnedAtMs = -Infinity
   #foreignNodes = 0
 
   constructor(options: RedisBridgeOptions) {
@@ -73,6 +75,7 @@ export class RedisBridge implements Bridge {
     const { clock, target } = options
     this.#keys = new RedisKeys(options.prefix)
     this.#nodes = new RedisNodes(clock)
+    this.#garbage = new GarbageLog(clock, options.log)
     this.#marks = new RedisMarks(clock)
     this.#topology = topologyOf(target)
     this.#shards = new RedisShards({
@@ -81,6 +84,13 @@ export class RedisBridge implements Bridge {
       node: () => this.#host?.node ?? '',
       create: (server, place) => this.#createShard(server, place),
       onGone: (channel) => this.#rooms.delete(channel),
+    })
+    this.#nodeChannel = new RedisNodeChannel({
+      keys: this.#keys,
+      timeoutMs: options.timeoutMs,
+      log: options.log,
+      client: () => this.#shards.of(this.#keys.nodesChannel)?.client,
+      refresh: () => this.#topology.refresh(),
     })
     this.#offline = new RedisPublisher({
       ...options,
@@ -96,7 +106,9 @@ export class RedisBridge implements Bridge {
   start(host: BridgeHost): void {
     this.#host = host
     this.#offline.start(this.#publisherHost(host))
-    for (const channel of [this.#keys.nodesChannel, this.#keys.channel(undefined)])
+    this.#nodeChannel.start(host)
+    const { nodesChannel } = this.#keys
+    for (const channel of [nodesChannel, this.#keys.nodeChannel(host.node), this.#keys.channel(undefined)])
       this.#shards.subscriptionsOf(channel).want(channel)
     this.#topology.start((masters) => {
       if (this.#shards.arrange(masters))
@@ -137,24 +149,28 @@ export class RedisBridge implements Bridge {
     return this.#shards.of(this.#keys.channel(room))?.replay(room, request) ?? noReplay
   }
 
+  tell(text: string, to?: string): Promise<Scope> {
+    return this.#nodeChannel.tell(text, to)
+  }
+
+  others(): string[] {
+    return this.#nodes.others(this.#host?.node ?? '')
+  }
+
+  keep(notes: readonly Note[]): Promise<Kept> {
+    return this.#nodeChannel.notes.keep(notes)
+  }
+
+  readNotes(): Promise<NotesRead | undefined> {
+    return this.#nodeChannel.notes.read()
+  }
+
   status(): BridgeStatus {
-    const shards = this.#shards.all()
-    if (shards.length === 0) {
-      const { fault } = this.#topology
-      const down = {
-        state: 'down',
-        reason: fault === undefined ? 'connecting' : describeFault(fault),
-      } as const
-      return { kind: 'redis', state: 'down', publisher: down, subscriber: down }
-    }
-    const masters = shards.map(({ status, place }) => ({ slots: place.slots ?? '', ...status }))
-    return {
-      kind: 'redis',
-      state: this.#isUp ? 'up' : 'down',
-      publisher: worst(masters.map(({ publisher }) => publisher)),
-      subscriber: worst(masters.map(({ subscriber }) => subscriber)),
-      ...(this.#options.target.kind === 'cluster' && { masters }),
-    }
+    return statusOf(this.#shards.all(), {
+      isUp: this.#isUp,
+      isCluster: this.#options.target.kind === 'cluster',
+      fault: this.#topology.fault,
+    })
   }
 
   cluster(): ClusterStatus {
@@ -215,6 +231,7 @@ export class RedisBridge implements Bridge {
   }
 
   async #endGap(channel: string): Promise<void> {
+    if (channel === this.#keys.nodesChannel) this.#host?.tells.missed()
     const room = this.#rooms.get(channel)
     if (room === undefined || this.#options.historySize === 0) return
     const filled = await this.#host?.catchUp(room)
@@ -223,15 +240,19 @@ export class RedisBridge implements Bridge {
   }
 
   #receive(shard: RedisShard, channel: string, bytes: Buffer): void {
+    if (this.#nodeChannel.isFor(channel, bytes)) {
+      if (!this.#nodeChannel.receive(bytes)) this.#garbage.note()
+      return
+    }
     if (channel === this.#keys.nodesChannel || channel === shard.place.beatChannel) {
       const node = this.#nodes.hear(bytes)
-      if (node === undefined) this.#warnOfGarbage()
+      if (node === undefined) this.#garbage.note()
       else if (node === this.#host?.node) shard.heardItself(channel)
       return
     }
     const payload = readPayload(bytes, this.#options.maxMessageBytes + ENVELOPE_MAX_BYTES)
     if (payload === undefined) {
-      this.#warnOfGarbage()
+      this.#garbage.note()
       return
     }
     const { node } = payload
@@ -254,14 +275,6 @@ export class RedisBridge implements Bridge {
     })
   }
 
-  #warnOfGarbage(): void {
-    const now = this.#options.clock.steadyMs()
-    this.#garbage++
-    if (now - this.#warnedAtMs < GARBAGE_WARNING_MS) return
-    this.#warnedAtMs = now
-    this.#options.log.warn({ count: this.#garbage }, 'dropped what no node of this version has published')
-  }
-
   #sweep(): void {
     this.#shards.sweep(this.#options.clock.steadyMs())
     this.#marks.sweep()
@@ -277,8 +290,4 @@ export class RedisBridge implements Bridge {
 function topologyOf(target: RedisTarget): RedisTopology {
   if (target.kind === 'cluster') return new ClusterTopology(target)
   return target.kind === 'sentinel' ? new SentinelTopology(target) : new FixedTopology(target)
-}
-
-function worst(links: readonly LinkStatus[]): LinkStatus {
-  return links.find(({ state }) => state === 'down') ?? { state: 'up' }
 }

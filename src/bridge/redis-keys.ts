@@ -21,6 +21,20 @@ export class RedisKeys {
     return `${this.#prefix}nodes:{${NODES_TAG}}`
   }
 
+  /** The channel on which one node is told something. */
+  nodeChannel(node: string): string {
+    return `${this.#prefix}node:${node}:{${NODES_TAG}}`
+  }
+
+  /** What all nodes must know until a time: the notes, their order of coming, and when each ends. */
+  get notes(): [notes: string, order: string, ends: string] {
+    return [
+      `${this.#prefix}notes:{${NODES_TAG}}`,
+      `${this.#prefix}notes:order:{${NODES_TAG}}`,
+      `${this.#prefix}notes:ends:{${NODES_TAG}}`,
+    ]
+  }
+
   /** The channel on which a node hears itself through a Cluster's master, which has the slot of `tag`. */
   echoChannel(node: string, tag: string): string {
     return `${this.#prefix}echo:${node}:{${tag}}`

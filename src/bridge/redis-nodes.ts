@@ -55,6 +55,13 @@ export class RedisNodes {
     return foreignNodes === 0 ? status : { ...status, foreignNodes }
   }
 
+  /** Those that understand this one. */
+  others(ownNode: string): string[] {
+    return [...this.#others]
+      .filter(([node, { version }]) => node !== ownNode && Math.abs(version - VERSION) <= 1)
+      .map(([node]) => node)
+  }
+
   sweep(): void {
     const now = this.#clock.steadyMs()
     for (const [node, { heardAtMs }] of this.#others) {

@@ -7,7 +7,7 @@ export interface Script {
   sha: string
 }
 
-function script(lua: string): Script {
+export function script(lua: string): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') }
 }
 
@@ -18,7 +18,7 @@ const BEGINNINGS_ROOMS = 10_000
  * The server's own id: new after a restart and after a failover, that is whenever the newest messages may be lost.
  * A position that another server has given must not be taken up again, or a hole could pass for a recovery.
  */
-const serverId = `
+export const serverId = `
 local function server_id()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
@@ -222,6 +222,8 @@ local calls = {
   {'TIME'}, {'INFO', 'replication'}, {'SET', key, '1', 'PX', 1000}, {'GET', key}, {'EXISTS', key}, {'PEXPIRE', key, 1000},
   {'DEL', key}, {'HSET', key, 'a', '1'}, {'HMGET', key, 'a'}, {'HEXISTS', key, 'a'}, {'DEL', key},
   {'RPUSH', key, 'a', 'b'}, {'LLEN', key}, {'LRANGE', key, 0, -1}, {'LPOP', key}, {'DEL', key},
+  {'HSET', key, 'a', '1'}, {'HLEN', key}, {'HDEL', key, 'a'}, {'ZADD', key, 1, 'a'}, {'ZCARD', key},
+  {'ZRANGE', key, 0, -1}, {'ZRANGEBYSCORE', key, 0, 1}, {'ZREM', key, 'a'}, {'DEL', key},
 }
 local fault
 for _, call in ipairs(calls) do fault = fault or try(unpack(call)) end
@@ -237,13 +239,17 @@ interface ScriptServer {
   load(scripts: readonly Script[]): Promise<void>
 }
 
-/** Runs a script, and again if the server has lost it meanwhile: nothing was carried out then. */
-export async function withScripts<T>(client: ScriptServer, run: () => Promise<T>): Promise<T> {
+/** Runs a script, and again if the server does not have it: nothing was carried out then. */
+export async function withScripts<T>(
+  client: ScriptServer,
+  run: () => Promise<T>,
+  needed: readonly Script[] = scripts,
+): Promise<T> {
   try {
     return await run()
   } catch (error) {
     if (!hasLostScripts(error as Error)) throw error
-    await client.load(scripts)
+    await client.load(needed)
     return run()
   }
 }

@@ -1,22 +1,14 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import {
-  type HistoryLimits,
-  type LinkStatus,
-  noReplay,
-  POSITION_EXTRA_TTL_MS,
-  type Replay,
-  type ReplayRequest,
-} from './bridge.ts'
+import { type HistoryLimits, type LinkStatus, noReplay, type Replay, type ReplayRequest } from './bridge.ts'
 import { RedisClient, type RedisServer } from './redis-client.ts'
 import { RedisClock } from './redis-clock.ts'
-import { newEpoch } from './redis-epoch.ts'
 import { hasLostScripts, isElsewhere } from './redis-fault.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import { RedisLink, within } from './redis-link.ts'
-import { BEGINNINGS_TTL_MS } from './redis-publish-call.ts'
 import { type PublisherHost, RedisPublisher, type RedisPublisherOptions } from './redis-publisher.ts'
-import { checkScript, heartbeatScript, replayScript, scripts, withScripts } from './redis-scripts.ts'
+import { readHistory } from './redis-read.ts'
+import { checkScript, heartbeatScript, scripts, withScripts } from './redis-scripts.ts'
 import { RedisSubscriptions } from './redis-subscriptions.ts'
 
 /** The heartbeat's key vanishes so long after the last node. */
@@ -140,6 +132,11 @@ export class RedisShard {
     return areUp && !this.publisher.isStalled && !this.#isLeaving
   }
 
+  /** The connection for what is no room's; undefined while nothing should be given to it. */
+  get client(): RedisClient | undefined {
+    return this.isUp && !this.#isRetired ? this.#publisherLink.client : undefined
+  }
+
   /** What comes back through it, and is not lost with it. */
   get #mayPublish(): boolean {
     return this.#subscriberLink.isUp && !this.#isLeaving && !this.#isRetired
@@ -199,7 +196,10 @@ export class RedisShard {
     // In a stall the link may still count as up; a join must not find that out for itself, by waiting.
     if (client === undefined || this.publisher.isStalled || this.#options.historySize === 0) return noReplay
     try {
-      return await within(this.#options.timeoutMs, this.#read(client, room, request), 'slow')
+      const reading = readHistory(client, room, request, this.#options)
+      const replay = await within(this.#options.timeoutMs, reading, 'slow')
+      this.publisher.answered()
+      return replay
     } catch (error) {
       // What else is wrong is found, and said, by the link's own probes.
       if (isElsewhere(error as Error)) void this.#options.refresh()
@@ -218,22 +218,6 @@ export class RedisShard {
   async close(): Promise<void> {
     await Promise.all([this.#publisherLink.close(), this.#subscriberLink.close()])
     this.publisher.giveUpFlights()
-  }
-
-  async #read(client: RedisClient, room: string, { since, limit }: ReplayRequest): Promise<Replay> {
-    const { keys, historyTtlMs, beginningsTag } = this.#options
-    const channel = keys.channel(room)
-    const names = [keys.messages(room), keys.position(room), keys.beginnings(beginningsTag(channel))]
-    const ttlMs = historyTtlMs + POSITION_EXTRA_TTL_MS
-    const args = [since?.epoch ?? '', since?.offset ?? 0, limit, newEpoch(), ttlMs, BEGINNINGS_TTL_MS]
-    const reply = await withScripts(client, () => client.runForBuffers(replayScript, names, args))
-    const [epoch, offset, isComplete, ...messages] = reply as [Buffer, number, number, ...Buffer[]]
-    this.publisher.answered()
-    return {
-      position: { epoch: epoch.toString(), offset: Number(offset) },
-      isComplete: Number(isComplete) === 1,
-      messages,
-    }
   }
 
   async #prepare(client: RedisClient): Promise<void> {

@@ -13,6 +13,8 @@ export interface HubLimits extends HeartbeatTimes, RuleDefaults {
   maxMessageBytes: number
   outboxMaxBytes: number
   slowClient: SlowPolicy
+  revocationTtlMs: number
+  jwtClockToleranceMs: number
 }
 
 export interface HubOptions {

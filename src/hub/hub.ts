@@ -1,15 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
-import type {
-  Bridge,
-  BridgeHost,
-  BridgeStatus,
-  ClusterStatus,
-  Delivery,
-  Filled,
-  Published,
-  Replay,
-} from '../bridge/bridge.ts'
+import type { Bridge, BridgeHost, BridgeStatus, ClusterStatus, Published, Replay } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
@@ -18,13 +9,16 @@ import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules } from '../rules/room-rules.ts'
 import { AppMessages } from './app-messages.ts'
+import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
+import { Control, type Controlled, type Whom } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { HubLimits, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
+import type { Revoke } from './revoker.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
@@ -41,7 +35,7 @@ export interface HubMessage {
 }
 
 /** This node's clients and the delivery to them. */
-export class Hub implements ClientContext, BridgeHost {
+export class Hub implements ClientContext {
   /** The node's id: random, so that no two nodes can take each other for themselves. */
   readonly node = randomBytes(9).toString('base64url')
   readonly clock: Clock
@@ -50,6 +44,9 @@ export class Hub implements ClientContext, BridgeHost {
   readonly rooms: Rooms
   readonly counters = new Counters()
   readonly hooks: Hooks | undefined
+  /** What the bridge sees of this hub. */
+  readonly bridgeHost: BridgeHost
+  readonly control: Control
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -83,10 +80,13 @@ export class Hub implements ClientContext, BridgeHost {
       limits,
     })
     this.rooms = this.#dispatch.rooms
+    const { membership } = this.#dispatch
+    this.control = new Control({ bridge, clients: this.#clients, membership, clock, log, limits })
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
     this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })
-    bridge.start(this)
+    this.bridgeHost = bridgeHostOf(this, this.#dispatch)
+    bridge.start(this.bridgeHost)
   }
 
   get outboxMaxBytes(): number {
@@ -147,6 +147,8 @@ export class Hub implements ClientContext, BridgeHost {
     client.reply(welcomeText(client, this.#welcome))
     this.#heartbeat.watch(client)
     this.#log.debug({ client: client.id, user: loggedText(client.user) }, 'client connected')
+    // It may have become so since the token was checked.
+    if (this.isRevoked(identity)) client.disconnect('disconnected', 'revoked')
     return client
   }
 
@@ -184,6 +186,26 @@ export class Hub implements ClientContext, BridgeHost {
     return this.#appMessages.publish(undefined, content, user)
   }
 
+  /** Ends a user's clients, or one client, on all nodes; see Control. */
+  disconnect(whom: Whom, reason?: string): Promise<Controlled> {
+    return this.control.disconnect(whom, reason)
+  }
+
+  /** Has a user's clients leave a room. */
+  remove(target: { user: string; room: string }): Promise<Controlled> {
+    return this.control.remove(target)
+  }
+
+  /** Revokes a user's tokens of before `issuedBefore` (now), or one by its `jti`; times are in ms since 1970. */
+  revoke(target: Revoke): Promise<Controlled> {
+    return this.control.revoke(target)
+  }
+
+  /** Whether such a token is revoked. */
+  isRevoked(identity: Identity): boolean {
+    return this.control.isRevoked(identity)
+  }
+
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
   publishText({ room, content, from, exclude, once }: HubMessage): Published | Promise<Published> {
     const head = messageHead(room, content, from, this.clock.wallMs())
@@ -198,30 +220,8 @@ export class Hub implements ClientContext, BridgeHost {
     })
   }
 
-  deliver(room: string | undefined, deliveries: readonly Delivery[]): void {
-    this.#dispatch.sequencer.deliver(room, deliveries)
-  }
-
-  remember(room: string | undefined, head: string, joinsThen: number, mark: string): boolean {
-    if (room !== undefined && this.#dispatch.sequencer.takeBack(room, mark)) return false
-    this.#dispatch.early.add(head, joinsThen)
-    return true
-  }
-
-  catchUp(room: string): Promise<Filled> {
-    return this.#dispatch.sequencer.catchUp(room)
-  }
-
-  get joins(): number {
-    return this.#dispatch.early.arrivals
-  }
-
   arrive(): number {
     return this.#dispatch.early.arrive()
-  }
-
-  onceRested(then: () => void): void {
-    this.turn.onceRested(then)
   }
 
   /** Lets no more clients in; true when that is new. */
@@ -250,12 +250,9 @@ export class Hub implements ClientContext, BridgeHost {
     this.#isDraining = true
     this.#isClosed = true
     this.#heartbeat.stop()
+    this.control.close()
     this.destroyClients()
     await this.#bridge.close()
-  }
-
-  countClients(): number {
-    return this.#clients.size
   }
 
   onClosing(client: Client, cause: Cause): void {

@@ -80,7 +80,8 @@ export class Membership {
     if (!(entry instanceof Promise)) return this.#admit(joining, entry)
     room.beginJoin(join)
     return entry.then((entry) => {
-      if (client.isOpen && !join.isOverfull) return this.#admit(joining, entry)
+      const isRemoved = room.joins?.get(client) !== join
+      if (client.isOpen && !join.isOverfull && !isRemoved) return this.#admit(joining, entry)
       room.endJoin(client)
       rooms.closeUnused(room)
       // A member has missed what was not held; coming back it recovers.
@@ -95,6 +96,18 @@ export class Membership {
     if (number !== undefined) early.leave(client.id, room, number)
     client.leaving(room)
     rooms.leave(client, room)
+  }
+
+  /** Has a user's clients leave, who did not ask for it; returns how many that were. A join under way fails. */
+  remove(user: string, room: string): number {
+    let count = 0
+    for (const client of this.#options.rooms.members(room).keys()) {
+      if (client.user !== user) continue
+      this.leave(client, room)
+      client.reply({ type: 'left', room, reason: 'removed' })
+      count++
+    }
+    return count
   }
 
   leaveAll(client: Client): void {
@@ -150,8 +163,9 @@ export class Membership {
    * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
    * has: what is in the history beyond that may still be on its way to this node.
    */
-  #admitAgain(client: Client, room: Room, answer: Answer, { scope, replay: { position } }: Entry): true {
+  #admitAgain(client: Client, room: Room, answer: Answer, { scope, replay: { position } }: Entry): boolean {
     if (!client.isOpen) return true
+    if (!room.members.has(client)) return false
     const { filler } = this.#options
     const mayLack = position !== undefined && filler.learn(room, position, client, true)
     room.tell(client, position !== undefined)

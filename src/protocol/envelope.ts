@@ -93,6 +93,8 @@ export interface Left {
   type: 'left'
   id?: RequestId
   room: string
+  /** Only where the client did not ask for it. */
+  reason?: 'removed'
 }
 export interface Ack {
   type: 'ack'

@@ -17,6 +17,7 @@ const host = {
   deliver() {},
   onceRested: (then: () => void) => then(),
   countClients: () => 0,
+  tells: { hear() {}, missed() {} },
 }
 
 /** The bridge over `url`, with a way to ask what its links say. */

@@ -21,6 +21,8 @@ const limits = {
   historyTtlMs: 10_000,
   historyMaxBytes: 10_000,
   historyTotalBytes: 10_000,
+  revocationTtlMs: 60_000,
+  jwtClockToleranceMs: 0,
 }
 const everything = new Permissions({ join: ['*'], publish: ['*'], broadcast: true }, 'u')
 

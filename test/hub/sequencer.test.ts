@@ -21,6 +21,8 @@ const limits = {
   pongTimeoutMs: 100_000,
   historyTtlMs: 60_000,
   historyMaxBytes: 1_000_000,
+  revocationTtlMs: 60_000,
+  jwtClockToleranceMs: 0,
 }
 const HOLD_MS = 500
 const READ_AGAIN_MS = 50
@@ -119,7 +121,7 @@ class World {
     if (kind === 'deaf' || kind === 'hear') bridge.isDeaf = kind === 'deaf'
     if (kind === 'away' || kind === 'back') bridge.isAway = kind === 'away'
     if (kind === 'silent' || kind === 'loud') bridge.isSilent = kind === 'silent'
-    if (kind === 'catchUp') void this.hub.catchUp(bridge.room)
+    if (kind === 'catchUp') void this.hub.bridgeHost.catchUp(bridge.room)
     if (kind === 'fail') bridge.fail()
     if (kind === 'late') mock.timers.tick(HOLD_MS)
     if (kind === 'join') one.join()
@@ -135,7 +137,7 @@ class World {
     const { bridge, hub } = this
     Object.assign(bridge, { isAway: false, isSilent: false, isDeaf: false })
     await this.#arrive()
-    const caughtUp = hub.catchUp(bridge.room)
+    const caughtUp = hub.bridgeHost.catchUp(bridge.room)
     await this.#arrive()
     await caughtUp
     await this.settle()
@@ -401,14 +403,14 @@ t.test('a quiet room is caught up, and members who were told nothing are told', 
     ['hear'],
   ])
   const late = world.readers[2] as Reader
-  const caughtUp = hub.catchUp(bridge.room)
+  const caughtUp = hub.bridgeHost.catchUp(bridge.room)
   await world.run([['answer', 1]])
   t.equal(await caughtUp, 'whole')
   t.match(one.log, /0@1 1@2 2@3$/)
   t.match(late.log, /reset\(e0:1\) join\(\) 1@2 2@3$/)
-  t.equal(await hub.catchUp('nobody is here'), 'whole')
+  t.equal(await hub.bridgeHost.catchUp('nobody is here'), 'whole')
   bridge.isAway = true
-  const failed = hub.catchUp(bridge.room)
+  const failed = hub.bridgeHost.catchUp(bridge.room)
   await world.run([['fail'], ['fail']])
   t.equal(await failed, 'unread')
   await hub.close()
@@ -419,7 +421,7 @@ t.test(
   async (t) => {
     const { world, bridge, hub, one } = await twoReaders()
     const done: string[] = []
-    for (let n = 0; n < 200; n++) void hub.catchUp(bridge.room).then((filled) => done.push(filled))
+    for (let n = 0; n < 200; n++) void hub.bridgeHost.catchUp(bridge.room).then((filled) => done.push(filled))
     t.equal(bridge.reads, 64)
     await world.run([['deaf'], ['publish', 1], ['hear'], ['publish', 1], ['bring', 1], ['overtake']])
     t.match(one.log, /0@1 1@2$/)
@@ -437,7 +439,9 @@ t.test(
     for (const room of [undefined, bridge.room]) {
       const head = (n: number) => messageHead(room, `${n}`, { client: 'x', user: 'u' }, n)
       const deliver = (n: number, isEarly: boolean) =>
-        hub.deliver(room, [{ text: `${head(n)}}`, exclude: undefined, position: undefined, isEarly }])
+        hub.bridgeHost.deliver(room, [
+          { text: `${head(n)}}`, exclude: undefined, position: undefined, isEarly },
+        ])
       bridge.sent.length = 0
       for (let n = 0; n < 3; n++)
         bridge.sent.push({ n, position: undefined, exclude: undefined, isLost: false })
@@ -454,7 +458,7 @@ t.test(
       other.forget()
       deliver(0, false)
       // A repeat by key has another head than the early one.
-      hub.remember(room, head(1), joins, 'mark')
+      hub.bridgeHost.remember(room, head(1), joins, 'mark')
       deliver(1, false)
       deliver(2, false)
       await world.settle()
@@ -473,9 +477,15 @@ t.test(
     t.equal(bridge.reads, 1, 'the second waits for the first')
     const head = messageHead(bridge.room, '7', { client: 'x', user: 'u' }, 7)
     const early = { exclude: undefined, position: undefined, isEarly: true, mark: 'mark' }
-    hub.deliver(bridge.room, [{ ...early, text: `${head}}` }])
-    t.notOk(hub.remember(bridge.room, 'another head', hub.joins, 'mark'), 'nobody has had it')
-    t.ok(hub.remember(bridge.room, 'another head', hub.joins, 'mark'), 'and it does not wait any more')
+    hub.bridgeHost.deliver(bridge.room, [{ ...early, text: `${head}}` }])
+    t.notOk(
+      hub.bridgeHost.remember(bridge.room, 'another head', hub.bridgeHost.joins, 'mark'),
+      'nobody has had it',
+    )
+    t.ok(
+      hub.bridgeHost.remember(bridge.room, 'another head', hub.bridgeHost.joins, 'mark'),
+      'and it does not wait any more',
+    )
     await world.run([['answer', 1]])
     t.match(one.log, /0@1 1@2$/)
     await hub.close()
@@ -491,7 +501,7 @@ t.test(
     const n = bridge.sent.length
     bridge.sent.push({ n, position: undefined, exclude: undefined, isLost: false })
     const text = `${messageHead(bridge.room, `${n}`, { client: 'x', user: 'u' }, n)}}`
-    hub.deliver(bridge.room, [{ text, exclude: undefined, position: undefined, isEarly: true }])
+    hub.bridgeHost.deliver(bridge.room, [{ text, exclude: undefined, position: undefined, isEarly: true }])
     await world.settle()
     t.match(one.log, new RegExp(`1@2 ${n}$`))
     await hub.close()

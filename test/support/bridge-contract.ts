@@ -7,6 +7,7 @@ import type {
   Delivery,
   Filled,
   HistoryLimits,
+  Note,
   Publication,
 } from '../../src/bridge/bridge.ts'
 import { messageHead } from '../../src/protocol/codec.ts'
@@ -21,6 +22,13 @@ export class TestNode implements BridgeHost {
   readonly caughtUp: string[] = []
   joins = 0
   clients = 0
+  readonly heard: { from: string; text: string }[] = []
+  /** How often it was said that something told may have passed it by. */
+  missed = 0
+  readonly tells = {
+    hear: (from: string, text: string) => void this.heard.push({ from, text }),
+    missed: () => void this.missed++,
+  }
 
   constructor(bridge: Bridge) {
     this.bridge = bridge
@@ -402,6 +410,85 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
       },
     )
   }
+
+  t.test(
+    `${name}: what a node tells reaches all others in its order, or the one named, and never itself`,
+    async (t) => {
+      const { all, first, last } = await setUp(t)
+      await pollUntil('they know each other', () =>
+        all.every(({ bridge }) => bridge.others().length >= nodes - 1),
+      )
+      t.notOk(first.bridge.others().includes(first.node))
+      const salt = randomUUID()
+      const texts = [
+        `${salt} é\u{1f600}\n\0`,
+        ...Array.from({ length: 50 }, (_, n) => `${salt} ${n}`),
+        `${salt}${'x'.repeat(60_000)}`,
+      ]
+      t.strictSame(
+        await Promise.all(texts.map((text) => first.bridge.tell(text))),
+        texts.map(() => 'cluster'),
+      )
+      const heard = (node: TestNode) => node.heard.filter(({ text }) => text.startsWith(salt))
+      for (const node of all.slice(1)) {
+        await pollUntil('all of them', () => heard(node).length === texts.length)
+        t.strictSame(
+          heard(node),
+          texts.map((text) => ({ from: first.node, text })),
+        )
+      }
+      t.strictSame(heard(first), [])
+      t.equal(await last.bridge.tell(`${salt} back`, first.node), 'cluster')
+      if (nodes === 1) return
+      await pollUntil('it is heard', () => heard(first).length > 0)
+      t.strictSame(heard(first), [{ from: last.node, text: `${salt} back` }])
+    },
+  )
+
+  t.test(
+    `${name}: notes are kept for all nodes until they end, the larger value and the later end`,
+    async (t) => {
+      const { first, last } = await setUp(t)
+      const salt = randomUUID()
+      const now = Date.now()
+      const note = (name: string, value: number, inMs: number) => ({
+        name: `${salt} ${name}`,
+        value,
+        untilMs: now + inMs,
+      })
+      const read = async () => {
+        const notes: Note[] = []
+        for (;;) {
+          const read = await last.bridge.readNotes()
+          notes.push(...(read?.notes ?? []))
+          if (read?.hasMore !== true) return notes.filter((one) => one.name.startsWith(salt))
+        }
+      }
+      const many = Array.from({ length: 100 }, (_, n) => note(`many ${n}`, n, 60_000))
+      t.equal(await first.bridge.keep(many), 'kept')
+      t.equal(
+        await first.bridge.keep([note('a', 5, 60_000), note('b\n é', 0, 300), note('c', 1, -1)]),
+        'kept',
+      )
+      const all = nodes === 1 ? [] : [...many, note('a', 5, 60_000), note('b\n é', 0, 300), note('c', 1, -1)]
+      t.strictSame(await read(), all)
+      t.strictSame(await read(), [], 'once')
+      t.equal(await last.bridge.keep([note('a', 3, 90_000)]), 'kept')
+      t.equal(await first.bridge.keep([note('a', 5, 60_000)]), 'kept')
+      t.strictSame(await read(), nodes === 1 ? [] : [note('a', 5, 90_000)])
+      if (nodes === 1) return
+      await pollUntil('one has ended', () => Date.now() > now + 300)
+      t.equal(await last.bridge.keep([note('d', 1, 60_000)]), 'kept')
+      const [third] = [new TestNode(create(limits))]
+      t.teardown(() => third.bridge.close())
+      await third.bridge.whenUp(5000)
+      const fresh = await third.bridge.readNotes()
+      t.equal(fresh?.isAnew, true)
+      const found = fresh?.notes.filter((one) => one.name.startsWith(salt))
+      t.strictSame(found, [...many, note('a', 5, 90_000), note('d', 1, 60_000)])
+      t.ok(third.missed > 0, 'and who comes is told to look')
+    },
+  )
 
   t.test(`${name}: joining as others leave never ends deaf`, async (t) => {
     const { first, last, room } = await setUp(t)

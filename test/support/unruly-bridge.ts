@@ -4,6 +4,7 @@ import {
   type BridgeHost,
   type BridgeStatus,
   type Delivery,
+  type Kept,
   noReplay,
   type Publication,
   type Published,
@@ -175,6 +176,20 @@ export class UnrulyBridge implements Bridge {
     const missed = this.#history.slice(since.offset - first)
     return { position, isComplete: missed.length <= limit, messages: missed.slice(0, limit) }
   }
+
+  tell(): Scope {
+    return this.isAway ? 'node' : 'cluster'
+  }
+
+  others(): string[] {
+    return []
+  }
+
+  keep(): Kept {
+    return this.isAway ? 'unreachable' : 'kept'
+  }
+
+  async readNotes(): Promise<undefined> {}
 
   status(): BridgeStatus {
     return { kind: 'redis', state: this.isAway ? 'down' : 'up' }
