@@ -454,7 +454,7 @@ t.test(
         ['join', 1],
         ['answer', 1],
       ])
-      const { joins } = hub
+      const { joins } = hub.bridgeHost
       other.forget()
       deliver(0, false)
       // A repeat by key has another head than the early one.
