@@ -20,16 +20,47 @@ export interface HooksPluginOptions {
   calls: Calls
 }
 
-/** Decorates with what is asked before clients' requests are carried out. */
+/** Decorates with what is asked before clients' requests are carried out: the app's functions, or a back end. */
 export const hooksPlugin = fp(
   async (app: FastifyInstance, { config, functions, calls }: HooksPluginOptions) => {
     checkFunctions(functions, calls)
-    const isSet = Object.keys(functions).length + Object.keys(calls).length > 0
+    const areGiven = Object.keys(functions).length + Object.keys(calls).length > 0
+    if (areGiven && config.hookUrl !== undefined)
+      throw new ConfigError('hookUrl: hooks and calls are functions already')
     const bounds = new HookBounds({ ...config, log: app.log, clock: systemClock })
-    app.decorate('roomcastHooks', isSet ? new LocalHooks({ ...config, functions, calls, bounds }) : undefined)
+    if (config.hookUrl !== undefined) {
+      app.decorate('roomcastHooks', await httpHooks(app, config, config.hookUrl, bounds))
+    } else {
+      const local = areGiven ? new LocalHooks({ ...config, functions, calls, bounds }) : undefined
+      app.decorate('roomcastHooks', local)
+    }
   },
   { name: 'roomcast-hooks' },
 )
+
+/** What else an answer may hold, beside a content or a result of MAX_MESSAGE_BYTES. */
+const ANSWER_BYTES = 4096
+
+async function httpHooks(
+  app: FastifyInstance,
+  config: Config,
+  url: string,
+  bounds: HookBounds,
+): Promise<Hooks> {
+  // Loaded where it is wanted: an HTTP client takes time and memory.
+  const { BackEnd } = await import('../src/hooks/back-end.ts')
+  const { HttpHooks } = await import('../src/hooks/http-hooks.ts')
+  const backEnd = new BackEnd({
+    url,
+    secrets: config.hookSecret,
+    connections: config.hookMaxPending,
+    maxBytes: config.maxMessageBytes + ANSWER_BYTES,
+    bounds,
+    clock: systemClock,
+  })
+  app.addHook('onClose', () => backEnd.close())
+  return new HttpHooks({ ...config, backEnd, bounds })
+}
 
 function checkFunctions(functions: HookFunctions, calls: Calls): void {
   for (const [name, hook] of Object.entries(functions)) {

@@ -32,11 +32,11 @@ type ProcessSetting =
   | 'maxWaitingConnections'
 
 /** The settings of docs/SETTINGS.md in camel case, but for those of the process, and where the routes hang. */
-export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
+export type RoomcastOptions = Omit<ConfigInput, ProcessSetting | 'hooks'> & {
   /** Put before `/ws` and `/health`, e.g. `/realtime`. */
   prefix?: string
-  /** Asked before clients connect, join and publish (docs/HOOKS.md). */
-  hooks?: HookFunctions
+  /** Asked before clients connect, join and publish: functions, or what `hookUrl` is asked (docs/HOOKS.md). */
+  hooks?: HookFunctions | ConfigInput['hooks']
   /** What clients may call, by method. */
   calls?: Calls
 }
@@ -46,8 +46,9 @@ export type RoomcastOptions = Omit<ConfigInput, ProcessSetting> & {
  * Rejects with ConfigError when an option cannot be honoured.
  */
 export const roomcast = fp(
-  async (app: FastifyInstance, { prefix = '', hooks = {}, calls = {}, ...options }: RoomcastOptions) => {
-    const config = configFrom(settingsIn(options))
+  async (app: FastifyInstance, { prefix = '', hooks, calls = {}, ...options }: RoomcastOptions) => {
+    const areFunctions = typeof hooks === 'object' && !Array.isArray(hooks)
+    const config = configFrom({ ...settingsIn(options), ...(!areFunctions && { hooks }) })
     // Whatever is refused is refused before anything runs.
     const keys = verificationKeys(config)
     checkUpgradesAreFree(app)
@@ -55,7 +56,7 @@ export const roomcast = fp(
       throw new ConfigError('prefix: no parameters, clients have one path')
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
-    await app.register(hooksPlugin, { config, functions: hooks, calls })
+    await app.register(hooksPlugin, { config, functions: areFunctions ? hooks : {}, calls })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })

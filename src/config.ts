@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { hookNames } from './hooks/hooks.ts'
 import { placeInRules } from './rules/room-rules.ts'
 import type { RulesInput } from './rules/rules-input.ts'
 import {
   algorithm,
   canJson,
   flag,
+  hookAddress,
   integer,
   list,
   origin,
@@ -14,6 +16,7 @@ import {
   roomRulesJson,
   secrets,
   splitList,
+  webhookSecret,
 } from './setting-kinds.ts'
 
 const MINUTE_MS = 60_000
@@ -178,6 +181,17 @@ export const settings = z
       .describe(
         '`GET /metrics` for Prometheus. Unset: on in the standalone server, off in an app that embeds roomcast. Keep it from the public at your proxy.',
       ),
+    hookUrl: hookAddress
+      .optional()
+      .describe('A back end that is asked by HTTP what HOOKS names (docs/HOOKS.md).'),
+    hooks: list(z.enum(hookNames, 'must be of connect, join, publish, call'))
+      .default([])
+      .describe('What HOOK_URL is asked: `connect`, `join`, `publish`, `call`, or several of them.'),
+    hookSecret: list(webhookSecret)
+      .default([])
+      .describe(
+        'Secrets of Standard Webhooks (`whsec_` and the base64 of 24 to 64 bytes) that requests to HOOK_URL are signed with, each with all of them, so that they can be rotated.',
+      ),
     hookTimeoutMs: integer(10, MINUTE_MS)
       .default(2000)
       .describe(
@@ -207,6 +221,13 @@ export const settings = z
   .refine(({ readyNeedsBridge, redisUrl }) => !readyNeedsBridge || redisUrl !== undefined, {
     path: ['readyNeedsBridge'],
     error: 'needs REDIS_URL: in memory the bridge is always up',
+  })
+  .superRefine((config, context) => {
+    const isSet = config.hookUrl !== undefined
+    for (const key of ['hooks', 'hookSecret'] as const) {
+      const message = isSet ? 'must be set with HOOK_URL (hookUrl)' : 'needs HOOK_URL (hookUrl)'
+      if (isSet !== config[key].length > 0) context.addIssue({ code: 'custom', path: [key], message })
+    }
   })
   .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
     path: ['drainMs'],

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { canClaim } from './auth/permissions.ts'
 import { parseRedisUrl } from './bridge/redis-url.ts'
+import { keyOf } from './hooks/signature.ts'
 import { roomRules } from './rules/room-rules.ts'
 
 // Values come as text from the environment, or as themselves from an embedding app.
@@ -157,4 +158,20 @@ export const redisAddress = z.string().superRefine((url, context) => {
   } catch (error) {
     context.addIssue({ code: 'custom', message: (error as Error).message })
   }
+})
+
+/** Where hooks are asked. */
+export const hookAddress = z.string().refine(isHookAddress, {
+  error: 'must be a URL of http or https, without a user or a fragment',
+})
+
+function isHookAddress(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { protocol, username, password, hash } = new URL(value)
+  return /^https?:$/.test(protocol) && username + password + hash === ''
+}
+
+/** Signs what is sent to a back end. */
+export const webhookSecret = z.string().refine((secret) => keyOf(secret) !== undefined, {
+  error: 'must be whsec_ and the base64 of 24 to 64 bytes, of Standard Webhooks',
 })

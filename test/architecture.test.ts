@@ -29,6 +29,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/bridge/bridge.ts',
     'src/presence/presence.ts',
     'src/hooks/hooks.ts',
+    'src/hooks/signature.ts',
     'src/auth/permissions.ts',
     'src/rules/',
     'src/auth/revocations.ts',

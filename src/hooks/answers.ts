@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { loggedText } from '../logged-text.ts'
 import { Denial, refusedFor } from './hooks.ts'
 
 // Strict: of an answer with a slip in it nobody knows whether it was a no.
@@ -6,6 +7,11 @@ const refuse = z.string().optional()
 const value = z.unknown().optional()
 export const connectAnswer = z.strictObject({ refuse, info: value, rooms: value, can: value })
 export const joinAnswer = z.strictObject({ refuse })
+export const callAnswer = z.strictObject({
+  refuse,
+  result: value,
+  error: z.literal('unknown_method').optional(),
+})
 const aloneRefuse = z.strictObject({ refuse: z.string() })
 export const publishAnswer = z.strictObject({ refuse, content: value })
 
@@ -15,7 +21,8 @@ export function readAnswer<T extends { refuse?: string | undefined }>(
   given: unknown,
 ): T | Denial {
   const read = schema.safeParse(given ?? {})
-  if (!read.success) throw new TypeError(`no answer of a hook: ${read.error.issues[0]?.message}`)
+  if (!read.success)
+    throw new TypeError(`no answer of a hook: ${loggedText(read.error.issues[0]?.message ?? '')}`)
   return read.data.refuse === undefined ? read.data : refusedFor(read.data.refuse)
 }
 
