@@ -15,7 +15,14 @@ declare module 'fastify' {
 export const hubPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const rules = new RoomRules(config.roomRules, config)
-    const hub = new Hub({ bridge: app.bridge, limits: config, rules, log: app.log, hooks: app.roomcastHooks })
+    const hub = new Hub({
+      bridge: app.bridge,
+      presence: app.roomcastPresence,
+      limits: config,
+      rules,
+      log: app.log,
+      hooks: app.roomcastHooks,
+    })
     app.decorate('hub', hub)
     // Before the first client: what is revoked must not come in.
     app.addHook('onReady', async () => {
@@ -28,5 +35,5 @@ export const hubPlugin = fp(
       await hub.close()
     })
   },
-  { name: 'roomcast-hub', dependencies: ['roomcast-bridge', 'roomcast-hooks'] },
+  { name: 'roomcast-hub', dependencies: ['roomcast-bridge', 'roomcast-presence', 'roomcast-hooks'] },
 )

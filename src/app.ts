@@ -6,6 +6,7 @@ import { descriptorsPlugin } from '../plugins/descriptors.ts'
 import { hooksPlugin } from '../plugins/hooks.ts'
 import { hubPlugin } from '../plugins/hub.ts'
 import { metricsPlugin } from '../plugins/metrics.ts'
+import { presencePlugin } from '../plugins/presence.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
@@ -57,6 +58,7 @@ export const roomcast = fp(
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
     await app.register(hooksPlugin, { config, functions: areFunctions ? hooks : {}, calls })
+    await app.register(presencePlugin)
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })

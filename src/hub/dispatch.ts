@@ -1,5 +1,6 @@
 import type { Bridge } from '../bridge/bridge.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, systemTimers } from '../clock.ts'
+import type { Presence } from '../presence/presence.ts'
 import type { RoomRules } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import type { Counters } from './counters.ts'
@@ -8,11 +9,14 @@ import { EarlyMemory } from './early-memory.ts'
 import { Echoes } from './echoes.ts'
 import { Filler } from './filler.ts'
 import { Membership } from './membership.ts'
+import { Presences } from './presences.ts'
 import { Rooms } from './rooms.ts'
 import { Sequencer } from './sequencer.ts'
 
 export interface DispatchOptions {
+  node: string
   bridge: Bridge
+  presence: Presence
   rules: RoomRules
   clients: ReadonlyMap<string, Client>
   counters: Counters
@@ -27,14 +31,26 @@ export class Dispatch {
   readonly echoes = new Echoes()
   readonly sequencer: Sequencer
   readonly membership: Membership
+  readonly presences: Presences
 
-  constructor({ bridge, rules, clients, counters, clock, limits }: DispatchOptions) {
+  constructor({ node, bridge, presence, rules, clients, counters, clock, limits }: DispatchOptions) {
     const { historySize, outboxMaxBytes: maxBytes } = limits
-    const rooms = new Rooms(rules, (room) => bridge.unsubscribe(room))
+    const presences: Presences = new Presences({
+      node,
+      presence,
+      clock,
+      timers: systemTimers,
+      isUsed: (room) => rooms.get(room) !== undefined,
+    })
+    const rooms = new Rooms(rules, presences, (room) => {
+      bridge.unsubscribe(room.name)
+      if (room.presence !== undefined) presences.closeUnused(room.name)
+    })
     const early = new EarlyMemory(clock)
     const deliverer = new Deliverer(clients, early, clock)
     const { echoes } = this
     const filler = new Filler({ bridge, echoes, rooms, deliverer, clients, counters, clock, historySize })
+    this.presences = presences
     this.rooms = rooms
     this.early = early
     this.sequencer = new Sequencer({ rooms, deliverer, filler, early, clients, counters, clock, maxBytes })

@@ -13,6 +13,7 @@ import type {
   MessageRequest,
   Outbound,
   PingRequest,
+  PresenceRequest,
   Request,
   RequestId,
   RequestType,
@@ -37,6 +38,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
   history,
   ping,
   call,
+  presence,
 }
 
 /** Carries out one request; the type was validated by the codec, so it is a key of the table. */
@@ -56,7 +58,7 @@ export function joinRefusal(hub: Hub, client: Client, { id, room }: JoinRequest)
 function join(hub: Hub, client: Client, request: JoinRequest): Answer {
   const refused = joinRefusal(hub, client, request)
   if (refused !== undefined) return refused
-  const { id, room, since } = request
+  const { id, room, since, presence } = request
   const joined = hub.join(
     client,
     room,
@@ -69,6 +71,7 @@ function join(hub: Hub, client: Client, request: JoinRequest): Answer {
       ...(since !== undefined && { recovered, missed }),
       ...(scope === 'node' && { scope }),
     }),
+    presence,
   )
   const answer = (isJoined: boolean) =>
     isJoined ? undefined : refusal('unavailable', 'try again', { id, room })
@@ -126,6 +129,17 @@ function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRe
       : historyText({ id, room }, position, fitting(messages, since === undefined))
   const replay = hub.replay(room, since, limit)
   return replay instanceof Promise ? replay.then(answer) : answer(replay)
+}
+
+/** Carried out alone, and sent at once: behind later changes it would be out of date. */
+function presence(hub: Hub, client: Client, { id, room }: PresenceRequest): Answer {
+  if (!client.rooms.has(room)) return refusal('not_member', 'join the room first', { id, room })
+  const presence = hub.rooms.get(room)?.presence
+  if (presence === undefined) return refusal('unavailable', 'no presence in this room', { id, room })
+  const answer = (): undefined => {
+    client.reply(presence.text(id))
+  }
+  return presence.ready === undefined ? answer() : presence.ready.then(answer)
 }
 
 /** As many as fit into one answer, and one in any case: the newest, or else the first. */

@@ -2,6 +2,7 @@ import type { Bridge } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
+import type { Presence } from '../presence/presence.ts'
 import type { RoomRules, RuleDefaults } from '../rules/room-rules.ts'
 import type { SlowPolicy } from './client.ts'
 import type { HeartbeatTimes } from './heartbeat.ts'
@@ -19,6 +20,7 @@ export interface HubLimits extends HeartbeatTimes, RuleDefaults {
 
 export interface HubOptions {
   bridge: Bridge
+  presence: Presence
   limits: HubLimits
   /** None: the limits hold for all rooms. */
   rules?: RoomRules

@@ -71,14 +71,8 @@ export class Hub implements ClientContext {
     this.clock = clock
     this.#startedAt = clock.steadyMs()
     this.limits = limits
-    this.#dispatch = new Dispatch({
-      bridge,
-      rules,
-      clients: this.#clients,
-      counters: this.counters,
-      clock,
-      limits,
-    })
+    const { node, counters } = this
+    this.#dispatch = new Dispatch({ ...options, node, rules, clients: this.#clients, counters, clock })
     this.rooms = this.#dispatch.rooms
     const { membership } = this.#dispatch
     this.control = new Control({ bridge, clients: this.#clients, membership, clock, log, limits })
@@ -158,8 +152,9 @@ export class Hub implements ClientContext {
     room: string,
     since: Position | undefined,
     answer: (joined: JoinResult) => Outbound,
+    wantsPresence = false,
   ): boolean | Promise<boolean> {
-    return this.#dispatch.membership.join(client, room, since, answer)
+    return this.#dispatch.membership.join(client, room, since, answer, wantsPresence)
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
@@ -252,6 +247,7 @@ export class Hub implements ClientContext {
     this.#heartbeat.stop()
     this.control.close()
     this.destroyClients()
+    await this.#dispatch.presences.stop()
     await this.#bridge.close()
   }
 

@@ -44,6 +44,7 @@ interface Joining {
   readonly since: Position | undefined
   readonly answer: Answer
   readonly join: Join
+  readonly wantsPresence: boolean
 }
 
 /** Who is in which room, and on the way into it; a room is subscribed while there is either. */
@@ -65,18 +66,19 @@ export class Membership {
     name: string,
     since: Position | undefined,
     answer: Answer,
+    wantsPresence: boolean,
   ): boolean | Promise<boolean> {
     const { rooms, early, maxBytes } = this.#options
     const room = rooms.open(name)
     const number = room.members.get(client) ?? early.arrive()
     if (since === undefined && this.#positionOf(client, room) !== undefined) {
-      const entry = this.#enter(room, since, undefined)
-      const admit = (entry: Entry) => this.#admitAgain(client, room, answer, entry)
+      const entry = this.#enterInformed(room, since, undefined, wantsPresence)
+      const admit = (entry: Entry) => this.#admitAgain(client, room, answer, entry, wantsPresence)
       return entry instanceof Promise ? entry.then(admit) : admit(entry)
     }
     const join = new Join(client, number, maxBytes, room.joins?.get(client))
-    const joining: Joining = { client, room, since, answer, join }
-    const entry = this.#enter(room, since, join)
+    const joining: Joining = { client, room, since, answer, join, wantsPresence }
+    const entry = this.#enterInformed(room, since, join, wantsPresence)
     if (!(entry instanceof Promise)) return this.#admit(joining, entry)
     room.beginJoin(join)
     return entry.then((entry) => {
@@ -114,6 +116,19 @@ export class Membership {
     this.#departures.add(client)
   }
 
+  /** Who asks for presence is told when the other nodes' users are known. */
+  #enterInformed(
+    room: Room,
+    since: Position | undefined,
+    join: Join | undefined,
+    wantsPresence: boolean,
+  ): Entry | Promise<Entry> {
+    const ready = wantsPresence ? room.presence?.ready : undefined
+    return ready === undefined
+      ? this.#enter(room, since, join)
+      : ready.then(() => this.#enter(room, since, join))
+  }
+
   /** Subscribes the room, and then reads what was missed. */
   #enter(room: Room, since: Position | undefined, join: Join | undefined): Entry | Promise<Entry> {
     const scope = this.#options.bridge.subscribe(room.name)
@@ -140,7 +155,7 @@ export class Membership {
     return replay instanceof Promise ? replay.then(take) : take(replay)
   }
 
-  #admit({ client, room, since, answer, join }: Joining, { scope, replay }: Entry): true {
+  #admit({ client, room, since, answer, join, wantsPresence }: Joining, { scope, replay }: Entry): true {
     const { rooms, filler, sequencer, deliverer, counters } = this.#options
     const { position } = replay
     rooms.join(client, room, join.number)
@@ -151,6 +166,7 @@ export class Membership {
     const missed = recovered ? replay.messages.map((text, index) => missedSince(since, index, text)) : []
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const { frame } of missed) client.recover(frame)
+    room.presence?.watch(client, wantsPresence)
     for (const live of join.complete(position, room, missed)) deliverer.sendToMember(room, client, live)
     if (!join.isOver) room.beginJoin(join)
     sequencer.open(room)
@@ -163,7 +179,13 @@ export class Membership {
    * A member gets its messages as ever, nothing is held or passed over. So its `joined` names the position that it
    * has: what is in the history beyond that may still be on its way to this node.
    */
-  #admitAgain(client: Client, room: Room, answer: Answer, { scope, replay: { position } }: Entry): boolean {
+  #admitAgain(
+    client: Client,
+    room: Room,
+    answer: Answer,
+    { scope, replay: { position } }: Entry,
+    wantsPresence: boolean,
+  ): boolean {
     if (!client.isOpen) return true
     if (!room.members.has(client)) return false
     const { filler } = this.#options
@@ -171,6 +193,7 @@ export class Membership {
     room.tell(client, position !== undefined)
     const has = this.#positionOf(client, room)
     client.reply(answer({ scope, position: position && has, recovered: false, missed: 0 }))
+    room.presence?.watch(client, wantsPresence)
     if (mayLack) void filler.fill(room)
     return true
   }

@@ -230,7 +230,7 @@ export class ReadPump {
 
 /** Whether what follows a request has to wait for it. */
 function isAlone({ type }: Request): boolean {
-  return type === 'join' || type === 'history' || type === 'call'
+  return type === 'join' || type === 'history' || type === 'presence' || type === 'call'
 }
 
 function bringsHistory(request: Request): boolean {

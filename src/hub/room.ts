@@ -3,6 +3,7 @@ import type { RoomRule } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import type { Join } from './join.ts'
 import type { Live } from './live.ts'
+import type { RoomPresence } from './room-presence.ts'
 
 /** Epochs of before that are remembered; what comes of them is late. */
 const PAST_EPOCHS = 4
@@ -36,6 +37,8 @@ export class Room {
   ahead: Position | undefined
   /** Members who were told no position while the room had one; undefined for none. */
   untold: Set<Client> | undefined
+  /** Who is in it, on all nodes, where its rule has presence. */
+  presence: RoomPresence | undefined
   hold: Hold | undefined = {
     kind: 'opening',
     isUnread: false,

@@ -1,17 +1,20 @@
 import type { RoomRule, RoomRules } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
+import type { Presences } from './presences.ts'
 import { Room } from './room.ts'
 
 /** The two-way index room ⇄ client of this node. A room vanishes with its last member, however that one went. */
 export class Rooms {
   readonly #rooms = new Map<string, Room>()
   readonly #rules: RoomRules
-  readonly #onEmpty: (room: string) => void
+  readonly #presences: Presences
+  readonly #onEmpty: (room: Room) => void
   #occupied = 0
 
   /** `onEmpty` is called when nobody on this node is in the room any more, or on the way into it. */
-  constructor(rules: RoomRules, onEmpty: (room: string) => void) {
+  constructor(rules: RoomRules, presences: Presences, onEmpty: (room: Room) => void) {
     this.#rules = rules
+    this.#presences = presences
     this.#onEmpty = onEmpty
   }
 
@@ -38,7 +41,9 @@ export class Rooms {
   open(name: string): Room {
     const known = this.#rooms.get(name)
     if (known !== undefined) return known
-    const room = new Room(name, this.#rules.ruleOf(name))
+    const rule = this.#rules.ruleOf(name)
+    const room = new Room(name, rule)
+    if (rule.presence !== undefined) room.presence = this.#presences.open(name, rule.presence)
     this.#rooms.set(name, room)
     return room
   }
@@ -46,7 +51,10 @@ export class Rooms {
   /** Joining twice is joining once. */
   join(client: Client, room: Room, number: number): void {
     if (room.members.size === 0) this.#occupied++
-    if (!room.members.has(client)) room.members.set(client, number)
+    if (!room.members.has(client)) {
+      room.members.set(client, number)
+      room.presence?.enter(client)
+    }
     client.rooms.add(room.name)
   }
 
@@ -57,7 +65,10 @@ export class Rooms {
     if (room === undefined) return
     room.endJoin(client)
     room.tell(client, true)
-    if (room.members.delete(client) && room.members.size === 0) this.#occupied--
+    if (room.members.delete(client)) {
+      if (room.members.size === 0) this.#occupied--
+      room.presence?.leave(client)
+    }
     this.closeUnused(room)
   }
 
@@ -66,7 +77,7 @@ export class Rooms {
     clearTimeout(room.hold?.timer)
     room.hold = undefined
     this.#rooms.delete(room.name)
-    this.#onEmpty(room.name)
+    this.#onEmpty(room)
   }
 }
 

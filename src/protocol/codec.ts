@@ -11,6 +11,7 @@ import {
   type Outbound,
   type Position,
   pingRequest,
+  presenceRequest,
   type Request,
   type RequestId,
   requestId,
@@ -26,6 +27,7 @@ const requests = new Map<string, z.ZodType<Request>>([
   ['message', messageRequest],
   ['history', historyRequest],
   ['ping', pingRequest],
+  ['presence', presenceRequest],
   ['call', callRequest],
 ])
 

@@ -36,6 +36,8 @@ export const joinRequest = z.object({
   type: z.literal('join'),
   room: roomName,
   since: position.optional(),
+  /** Whether the client is to be told who is in the room. */
+  presence: z.boolean().optional(),
 })
 export const leaveRequest = z.object({ ...base, type: z.literal('leave'), room: roomName })
 export const messageRequest = z.object({
@@ -54,6 +56,7 @@ export const historyRequest = z.object({
   since: position.optional(),
   limit: z.int().min(1).optional(),
 })
+export const presenceRequest = z.object({ ...base, type: z.literal('presence'), room: roomName })
 export const pingRequest = z.object({ ...base, type: z.literal('ping') })
 
 /** A request to the host's code. */
@@ -69,9 +72,17 @@ export type JoinRequest = z.infer<typeof joinRequest>
 export type LeaveRequest = z.infer<typeof leaveRequest>
 export type MessageRequest = z.infer<typeof messageRequest>
 export type HistoryRequest = z.infer<typeof historyRequest>
+export type PresenceRequest = z.infer<typeof presenceRequest>
 export type PingRequest = z.infer<typeof pingRequest>
 export type CallRequest = z.infer<typeof callRequest>
-export type Request = JoinRequest | LeaveRequest | MessageRequest | HistoryRequest | PingRequest | CallRequest
+export type Request =
+  | JoinRequest
+  | LeaveRequest
+  | MessageRequest
+  | HistoryRequest
+  | PingRequest
+  | PresenceRequest
+  | CallRequest
 export type RequestType = Request['type']
 
 /** How far a publish went: every node, or only this one because the bridge is unreachable. */

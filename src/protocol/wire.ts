@@ -9,6 +9,7 @@ import type {
   Outbound,
   PingRequest,
   Position,
+  PresenceRequest,
   RequestId,
 } from './envelope.ts'
 
@@ -27,6 +28,7 @@ export type {
   PingRequest,
   Pong,
   Position,
+  PresenceRequest,
   RequestId,
   Reset,
   Scope,
@@ -38,7 +40,14 @@ export type Publish = Omit<MessageRequest, 'content'> & { content: unknown }
 /** What a client asks the host's code: `params` is any value that has a JSON form. */
 export type Call = Omit<CallRequest, 'params'> & { params?: unknown }
 /** Every envelope that a client may send. */
-export type FromClient = JoinRequest | LeaveRequest | Publish | HistoryRequest | PingRequest | Call
+export type FromClient =
+  | JoinRequest
+  | LeaveRequest
+  | Publish
+  | HistoryRequest
+  | PingRequest
+  | PresenceRequest
+  | Call
 
 /** The first envelope of a connection. */
 export interface Welcome {
@@ -80,5 +89,32 @@ export interface Result {
   result: unknown
 }
 
+/** A user that is in a room. */
+export interface RoomUser {
+  user: string
+  /** Public data of the user, from its token. */
+  info?: unknown
+}
+/** Who is in a room, on all nodes: the answer to `presence`, and what follows a `joined` that asked for it. */
+export interface Presence {
+  type: 'presence'
+  id?: RequestId
+  room: string
+  /** Users. */
+  count: number
+  /** Absent where the rule lists none. */
+  users?: (RoomUser & { clients: number })[]
+  /** There are more than are listed. */
+  more?: true
+}
+/** What has changed since the last one; with neither `entered` nor `left` there are too many for a list. */
+export interface Member {
+  type: 'member'
+  room: string
+  count: number
+  entered?: RoomUser[]
+  left?: string[]
+}
+
 /** Every envelope that a server sends. Later servers may send more types: ignore what you do not know. */
-export type ToClient = Welcome | Message | History | Result | Outbound
+export type ToClient = Welcome | Message | History | Presence | Member | Result | Outbound

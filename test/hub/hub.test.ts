@@ -6,6 +6,7 @@ import type { Clock } from '../../src/clock.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { RateLimiter } from '../../src/hub/rate-limiter.ts'
 import { ReadPump } from '../../src/hub/read-pump.ts'
+import { MemoryPresence } from '../../src/presence/memory-presence.ts'
 import { decodeFrames, FakeSocket, turnEnd } from '../support/fake-socket.ts'
 
 const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
@@ -39,7 +40,7 @@ class ManualClock implements Clock {
 function setUp(options: Partial<typeof limits> = {}, clock = new ManualClock(), given?: MemoryBridge) {
   const all = { ...limits, ...options }
   const bridge = given ?? new MemoryBridge(all, clock)
-  const hub = new Hub({ bridge, limits: all, log: silentLog, clock })
+  const hub = new Hub({ bridge, presence: new MemoryPresence(), limits: all, log: silentLog, clock })
   t.teardown(() => hub.close())
   const connect = (expiresAt = Infinity) => {
     const socket = new FakeSocket()

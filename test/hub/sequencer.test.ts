@@ -5,6 +5,7 @@ import t from 'tap'
 import type { Replay } from '../../src/bridge/bridge.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import { MemoryPresence } from '../../src/presence/memory-presence.ts'
 import { messageHead } from '../../src/protocol/codec.ts'
 import { turnEnd } from '../support/fake-socket.ts'
 import { Reader } from '../support/reader.ts'
@@ -89,7 +90,13 @@ class World {
   constructor(historySize: number, isPrompt: boolean) {
     this.bridge = new UnrulyBridge(historySize)
     this.bridge.isPrompt = isPrompt
-    this.hub = new Hub({ bridge: this.bridge, limits: { ...limits, historySize }, log: silentLog, clock })
+    this.hub = new Hub({
+      bridge: this.bridge,
+      presence: new MemoryPresence(),
+      limits: { ...limits, historySize },
+      log: silentLog,
+      clock,
+    })
     this.readers = Array.from(
       { length: READERS },
       (_, index) => new Reader(this.hub, clock, this.bridge.sent, index % 2 === 0),

@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Permissions } from '../../src/auth/permissions.ts'
+import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
+import { systemClock } from '../../src/clock.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import { ReadPump } from '../../src/hub/read-pump.ts'
+import { MemoryPresence } from '../../src/presence/memory-presence.ts'
+import { RoomRules } from '../../src/rules/room-rules.ts'
+import { decodeFrames, FakeSocket, turnEnd } from '../support/fake-socket.ts'
+import { pollUntil } from '../support/until.ts'
+
+const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
+const limits = {
+  maxClients: 1000,
+  maxRoomsPerClient: 3,
+  maxMessageBytes: 1000,
+  outboxMaxBytes: 100_000,
+  slowClient: 'disconnect' as const,
+  pingIntervalMs: 60_000,
+  pongTimeoutMs: 500,
+  historySize: 10,
+  historyTtlMs: 10_000,
+  historyMaxBytes: 10_000,
+  historyTotalBytes: 10_000,
+  revocationTtlMs: 60_000,
+  jwtClockToleranceMs: 0,
+}
+const all = new Permissions({ join: ['*'], publish: ['*'] }, 'u')
+/** The interval is so long that nothing comes of itself but the first. */
+const rule = { lingerMs: 40, listMax: 3, intervalMs: 20 }
+
+function setUp(presence: Partial<typeof rule> = {}) {
+  const rules = new RoomRules(
+    [
+      { match: 'p*', presence: { ...rule, ...presence } },
+      { match: '__proto__', presence: rule },
+    ],
+    limits,
+  )
+  const bridge = new MemoryBridge(limits, systemClock)
+  const hub = new Hub({ bridge, presence: new MemoryPresence(), limits, rules, log: silentLog })
+  t.teardown(() => hub.close())
+  return (user: string, info?: string) => {
+    const socket = new FakeSocket()
+    const identity = { user, permissions: all, expiresAt: Infinity, ...(info !== undefined && { info }) }
+    const client = hub.connect(socket, identity)
+    socket.onClose = () => client.socketClosed()
+    const pump = new ReadPump(hub, client, {
+      clock: systemClock,
+      log: silentLog,
+      limits: { messageRate: 0, messageBurst: 1 },
+      maxNesting: 16,
+    })
+    const say = (envelope: object) => pump.receive(Buffer.from(JSON.stringify(envelope)), false)
+    const got = () => decodeFrames(socket).slice(1)
+    const hears = (count: number) => pollUntil(`${count} envelopes`, () => got().length >= count || undefined)
+    return { say, got, hears, cut: () => client.socketClosed() }
+  }
+}
+
+t.test('a join with presence gets joined, what it missed, presence, and then what is live', async (t) => {
+  const connect = setUp()
+  const a = connect('ada', '{"name":"Ada","n":9007199254740993}')
+  a.say({ type: 'join', room: 'p', presence: true })
+  a.say({ type: 'message', room: 'p', content: 1, echo: true })
+  await turnEnd()
+  const [joined, presence, message] = a.got()
+  t.match([joined?.type, message?.type], ['joined', 'message'])
+  t.strictSame(presence, {
+    type: 'presence',
+    room: 'p',
+    count: 1,
+    // What JSON.parse makes of it.
+    users: [{ user: 'ada', info: { name: 'Ada', n: 9007199254740992 }, clients: 1 }],
+  })
+  const b = connect('bob')
+  b.say({ type: 'join', room: 'p', presence: true, since: { epoch: joined?.epoch, offset: 0 } })
+  await turnEnd()
+  t.strictSame(
+    b.got().map(({ type }) => type),
+    ['joined', 'message', 'presence'],
+  )
+  await a.hears(4)
+  t.strictSame(a.got()[3], { type: 'member', room: 'p', count: 2, entered: [{ user: 'bob' }] })
+  await b.hears(3)
+  b.cut()
+  await a.hears(5)
+  t.strictSame(a.got()[4], { type: 'member', room: 'p', count: 1, left: ['bob'] })
+})
+
+t.test(
+  'presence is asked for by members, in rooms whose rule has it; a room may be named __proto__',
+  async (t) => {
+    const connect = setUp()
+    const a = connect('ada')
+    a.say({ type: 'presence', room: '__proto__', id: 1 })
+    a.say({ type: 'join', room: '__proto__' })
+    a.say({ type: 'presence', room: '__proto__', id: 2 })
+    a.say({ type: 'join', room: 'other', presence: true })
+    a.say({ type: 'presence', room: 'other', id: 3 })
+    a.say({ type: 'presence', room: '', id: 4 })
+    await turnEnd()
+    t.match(a.got(), [
+      { type: 'error', code: 'not_member', id: 1 },
+      { type: 'joined' },
+      { type: 'presence', id: 2, count: 1, users: [{ user: 'ada', clients: 1 }] },
+      { type: 'joined' },
+      { type: 'error', code: 'unavailable', id: 3, room: 'other' },
+      { type: 'error', code: 'bad_room', id: 4 },
+    ])
+  },
+)
+
+t.test('a second client, a reload and a second join are no news; only the last join counts', async (t) => {
+  const connect = setUp({ lingerMs: 5000 })
+  const a = connect('ada')
+  const b = connect('bob')
+  a.say({ type: 'join', room: 'p', presence: true })
+  b.say({ type: 'join', room: 'p' })
+  await a.hears(3)
+  const second = connect('bob')
+  second.say({ type: 'join', room: 'p' })
+  b.say({ type: 'join', room: 'p' })
+  await turnEnd()
+  b.cut()
+  second.cut()
+  connect('bob').say({ type: 'join', room: 'p' })
+  await sleep(60)
+  t.strictSame(
+    a.got().map(({ type }) => type),
+    ['joined', 'presence', 'member'],
+  )
+  a.say({ type: 'presence', room: 'p', id: 1 })
+  a.say({ type: 'join', room: 'p' })
+  connect('eve').say({ type: 'join', room: 'p' })
+  await sleep(60)
+  t.strictSame(
+    a
+      .got()
+      .slice(3)
+      .map(({ type }) => type),
+    ['presence', 'joined'],
+  )
+  t.match(a.got()[3], {
+    users: [
+      { user: 'ada', clients: 1 },
+      { user: 'bob', clients: 1 },
+    ],
+  })
+})
+
+t.test(
+  'above listMax there are numbers alone, and a list comes by itself when there is one again',
+  async (t) => {
+    const connect = setUp({ lingerMs: 0 })
+    const a = connect('a')
+    a.say({ type: 'join', room: 'p', presence: true })
+    await turnEnd()
+    const others = ['b', 'c', 'd', 'e'].map((user) => connect(user))
+    for (const other of others) other.say({ type: 'join', room: 'p' })
+    await a.hears(3)
+    t.strictSame(a.got()[2], { type: 'member', room: 'p', count: 5 })
+    a.say({ type: 'presence', room: 'p' })
+    await turnEnd()
+    t.match(a.got()[3], { count: 5, more: true })
+    const listed = a.got()[3]?.users
+    t.equal(Array.isArray(listed) && listed.length, 3)
+    others[0]?.cut()
+    await a.hears(5)
+    t.strictSame(a.got()[4], { type: 'member', room: 'p', count: 4 })
+    others[1]?.cut()
+    await a.hears(6)
+    t.match(a.got()[5], { type: 'presence', count: 3, users: [{ user: 'a' }, { user: 'd' }, { user: 'e' }] })
+  },
+)
