@@ -45,7 +45,7 @@ export class Closer {
 function end(client: Client, endings: readonly Ending[] = none): void {
   for (const ending of endings) {
     // A token that does not say when it was issued counts as issued before anything.
-    if ((client.issuedAtMs ?? -Infinity) >= ending.issuedBefore) continue
+    if (!client.isOpen || (client.issuedAtMs ?? -Infinity) >= ending.issuedBefore) continue
     ending.count++
     client.disconnect('disconnected', ending.reason)
   }
