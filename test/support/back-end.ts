@@ -18,6 +18,8 @@ export interface BackEnd {
   asked: Asked[]
   /** Connections there were. */
   connections: number
+  /** Listens on another port too. */
+  listen(port: number): Promise<void>
 }
 
 /** Answers each question by `answer`, once its signature is found to be right; closed with the test. */
@@ -26,8 +28,8 @@ export async function startBackEnd(
   answer: (asked: Asked, response: ServerResponse) => unknown,
 ): Promise<BackEnd> {
   const webhook = new Webhook(HOOK_SECRET)
-  const backEnd: BackEnd = { url: '', asked: [], connections: 0 }
-  const server = createServer((request, response) => {
+  const backEnd: BackEnd = { url: '', asked: [], connections: 0, listen: (port) => listen(port) }
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
@@ -38,13 +40,17 @@ export async function startBackEnd(
       backEnd.asked.push(asked)
       answer(asked, response)
     })
-  })
-  server.on('connection', () => backEnd.connections++)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  backEnd.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks?key=1`
+  }
+  const listen = async (port: number) => {
+    const server = createServer(listener)
+    server.on('connection', () => backEnd.connections++)
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    t.teardown(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    backEnd.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hooks?key=1`
+  }
+  await listen(0)
   return backEnd
 }
