@@ -1,20 +1,16 @@
-import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { hasShortSecret, type VerificationKey } from '../src/auth/keys.ts'
-import { defaultPermissions, type Identity } from '../src/auth/permissions.ts'
+import type { Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
-import { type ClaimRules, identityFrom, tokenOf } from '../src/auth/token.ts'
-import { TokenCache } from '../src/auth/token-cache.ts'
-import type { Config } from '../src/config.ts'
+import { tokenOf } from '../src/auth/token.ts'
+import type { TokenVerifier } from '../src/auth/token-verifier.ts'
+import { TokenFault, type Verified } from '../src/auth/tokens.ts'
 import { loggedAddress } from '../src/logged-text.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Verifies a token; undefined for every fault alike. */
-    verifyToken(token: string): Identity | undefined
-    /** Sets `request.roomcastIdentity`, or throws the Refusal with 401. */
-    authenticate(request: FastifyRequest): void
+    /** Sets `request.roomcastIdentity` and calls `done`, or calls it with the Refusal; at once where the key is known. */
+    authenticate(request: FastifyRequest, done: (refusal?: Refusal) => void): void
     /** The identity that verified claims make; which rule they break, if they do. */
     identityOf(claims: unknown): Identity | string
   }
@@ -23,87 +19,35 @@ declare module 'fastify' {
   }
 }
 
-type Verify = (token: string) => unknown
+const noToken = new TokenFault('none, or more than one')
+const revokedToken = new TokenFault('it is revoked')
 
-/** Decorates with `verifyToken` and `authenticate`. Every key has a verifier of its own, so secrets can be rotated. */
+/** Decorates with `authenticate`. */
 export const authPlugin = fp(
-  async (app: FastifyInstance, { config, keys }: { config: Config; keys: VerificationKey[] }) => {
-    const rules: ClaimRules = {
-      requireExp: config.jwtRequireExp,
-      requireSub: config.jwtRequireSub,
-      clockToleranceMs: config.jwtClockToleranceMs,
-      defaultPermissions: defaultPermissions(config.defaultCan),
-    }
-    const verifiers: Verify[] = []
-    for (const { key, algorithms } of keys) {
-      const namespace = `roomcast${verifiers.length}`
-      await app.register(fastifyJwt, {
-        namespace,
-        decoratorName: 'roomcastClaims',
-        secret: key.startsWith('-----BEGIN') ? { public: key } : key,
-        verify: {
-          algorithms,
-          clockTolerance: config.jwtClockToleranceMs,
-          // fast-jwt takes a token without the claim unless the claim is required too.
-          ...(config.jwtAudience.length > 0 && { allowedAud: config.jwtAudience }),
-          ...(config.jwtIssuer.length > 0 && { allowedIss: config.jwtIssuer }),
-          requiredClaims: [
-            ...(config.jwtAudience.length > 0 ? ['aud'] : []),
-            ...(config.jwtIssuer.length > 0 ? ['iss'] : []),
-          ],
-        },
-      })
-      const { verify } = (app.jwt as unknown as Record<string, { verify: Verify }>)[namespace] as {
-        verify: Verify
+  async (app: FastifyInstance, { tokens }: { tokens: TokenVerifier }) => {
+    const settle = (request: FastifyRequest, given: Verified, done: (refusal?: Refusal) => void) => {
+      // Also one that is remembered as good.
+      const verified = given instanceof TokenFault || !app.hub.isRevoked(given) ? given : revokedToken
+      if (!(verified instanceof TokenFault)) {
+        request.roomcastIdentity = verified
+        done()
+        return
       }
-      verifiers.push(verify)
+      app.log.debug({ ip: loggedAddress(request.ip), reason: verified.reason }, 'token refused')
+      done(refusalOf(verified))
     }
-
-    if (hasShortSecret(config)) app.log.warn('secrets of less than 32 bytes can be guessed')
-
-    const cache = new TokenCache()
-    /** Why the last token was refused: for the log, never for the peer. */
-    let fault = ''
-    const verified = (token: string): Identity | undefined => {
-      const known = cache.get(token, Date.now())
-      if (known !== undefined) return known
-      if (!isCanonical(token)) {
-        fault = 'its signature is not plain base64url'
-        return undefined
-      }
-      for (const verify of verifiers) {
-        try {
-          const identity = identityFrom(verify(token), rules)
-          if (typeof identity !== 'string') {
-            cache.set(token, identity)
-            return identity
-          }
-          fault = identity
-          return undefined
-        } catch (error) {
-          // Not this key's token, or no token at all: the peer is told the same for every reason.
-          fault = (error as { code?: string }).code ?? 'unknown'
-        }
-      }
-      return undefined
-    }
-    // Also one that is remembered as good.
-    const verifyToken = (token: string): Identity | undefined => {
-      const identity = verified(token)
-      if (identity === undefined || !app.hub.isRevoked(identity)) return identity
-      fault = 'it is revoked'
-      return undefined
-    }
-    app.decorate('verifyToken', verifyToken)
-    app.decorate('identityOf', (claims: unknown) => identityFrom(claims, rules))
+    app.decorate('identityOf', (claims: unknown) => tokens.identityOf(claims))
     app.decorateRequest('roomcastIdentity', undefined)
-    app.decorate('authenticate', (request: FastifyRequest) => {
+    app.decorate('authenticate', (request: FastifyRequest, done: (refusal?: Refusal) => void) => {
       const token = tokenIn(request)
-      request.roomcastIdentity = token === undefined ? undefined : verifyToken(token)
-      if (request.roomcastIdentity !== undefined) return
-      const reason = token === undefined ? 'none, or more than one' : fault
-      app.log.debug({ ip: loggedAddress(request.ip), reason }, 'token refused')
-      throw new Refusal('unauthorized', 'a valid token is needed')
+      const verified = token === undefined ? noToken : tokens.verify(token)
+      if (!(verified instanceof Promise)) {
+        settle(request, verified, done)
+        return
+      }
+      verified
+        .then((late) => settle(request, late, done))
+        .catch((error) => app.log.error({ err: error }, 'an upgrade failed'))
     })
   },
   { name: 'roomcast-auth' },
@@ -118,8 +62,9 @@ export function tokenIn({ query, headers, raw }: FastifyRequest): string | undef
   })
 }
 
-/** Base64 has spare bits at its end; RFC 4648 section 3.5 lets readers insist on zeros, so that a token has one form. */
-function isCanonical(token: string): boolean {
-  const signature = token.slice(token.lastIndexOf('.') + 1)
-  return Buffer.from(signature, 'base64url').toString('base64url') === signature
+function refusalOf({ isTemporary }: TokenFault): Refusal {
+  if (!isTemporary) return new Refusal('unauthorized', 'a valid token is needed')
+  return new Refusal('unavailable', "the token's key cannot be had at present", {
+    headers: { 'retry-after': '2' },
+  })
 }

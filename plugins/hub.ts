@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Tokens } from '../src/auth/tokens.ts'
 import type { Config } from '../src/config.ts'
 import { drain } from '../src/hub/drain.ts'
 import { Hub } from '../src/hub/hub.ts'
@@ -13,7 +14,7 @@ declare module 'fastify' {
 
 /** Decorates with the hub, which ends with the app: clients are drained before the server closes. */
 export const hubPlugin = fp(
-  async (app: FastifyInstance, { config }: { config: Config }) => {
+  async (app: FastifyInstance, { config, tokens }: { config: Config; tokens: Tokens }) => {
     const rules = new RoomRules(config.roomRules, config)
     const hub = new Hub({
       bridge: app.bridge,
@@ -21,6 +22,7 @@ export const hubPlugin = fp(
       limits: config,
       rules,
       log: app.log,
+      tokens,
       hooks: app.roomcastHooks,
     })
     app.decorate('hub', hub)

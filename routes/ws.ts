@@ -13,6 +13,7 @@ import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
 import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
+import { joinsOf } from '../src/hub/token-rooms.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
 import { silenced } from './silent-log.ts'
@@ -52,8 +53,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     checkHandshake(request)
     checkAdmission(request)
     checkDescriptors(request)
-    app.authenticate(request)
-    done()
+    app.authenticate(request, done)
   }
   const connect = hub.hooks?.connect
 
@@ -84,10 +84,17 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       // The plugin's own listener holds on to the request.
       hubSocket.removeAllListeners('error')
       const client = hub.connect(hubSocket, identity)
-      hubSocket.serve(client, new ReadPump(hub, client, options, bucketOf(identity, request)), read)
+      const pump = new ReadPump(hub, client, options, bucketOf(identity, request))
+      hubSocket.serve(client, pump, read)
+      if (identity.rooms !== undefined) pump.joinFirst(joinsOf(identity.rooms, sinceOf(request.query)))
     },
   })
   hideOtherMethods(app, silentLog)
+}
+
+/** The query's `since`, whatever that is. */
+function sinceOf(query: unknown): unknown {
+  return typeof query === 'object' && query !== null && 'since' in query ? query.since : undefined
 }
 
 /**

@@ -15,8 +15,9 @@ import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { metricsRoute } from '../routes/metrics.ts'
 import { wsRoute } from '../routes/ws.ts'
-import { verificationKeys } from './auth/keys.ts'
+import { hasShortSecret, verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
+import { TokenVerifier } from './auth/token-verifier.ts'
 import { ConfigError, type ConfigInput, configFrom } from './config.ts'
 import type { Calls } from './hooks/calls.ts'
 import type { HookFunctions } from './hooks/local-hooks.ts'
@@ -51,24 +52,25 @@ export const roomcast = fp(
     const areFunctions = typeof hooks === 'object' && !Array.isArray(hooks)
     const config = configFrom({ ...settingsIn(options), ...(!areFunctions && { hooks }) })
     // Whatever is refused is refused before anything runs.
-    const keys = verificationKeys(config)
+    const tokens = new TokenVerifier(config, verificationKeys(config))
     checkUpgradesAreFree(app)
     if (/[:*]/.test(app.prefix + prefix))
       throw new ConfigError('prefix: no parameters, clients have one path')
+    if (hasShortSecret(config)) app.log.warn('secrets of less than 32 bytes can be guessed')
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
     await app.register(hooksPlugin, { config, functions: areFunctions ? hooks : {}, calls })
     await app.register(presencePlugin)
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
-    await app.register(hubPlugin, { config })
+    await app.register(hubPlugin, { config, tokens })
     await app.register(roomsPlugin)
     if (config.metrics) await app.register(metricsPlugin)
     // A scope of its own: the host's error handler, limits and tokens stay the host's.
     await app.register(
       async (scope) => {
         scope.setErrorHandler(answerRefusal)
-        await scope.register(authPlugin, { config, keys })
+        await scope.register(authPlugin, { tokens })
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes, { config })

@@ -72,9 +72,10 @@ export async function createService(config: Config, logStream: LogStream): Promi
     trustProxy: _proxies,
     handshakeTimeoutMs: _timeout,
     maxWaitingConnections: _waiting,
+    roomRules: rules,
     ...options
   } = config
-  await app.register(roomcast, { ...options, metrics: options.metrics ?? true })
+  await app.register(roomcast, { ...options, rules: JSON.stringify(rules), metrics: options.metrics ?? true })
   wantHost(app)
   guardDescriptors(app)
   return app

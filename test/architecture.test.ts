@@ -33,6 +33,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/auth/permissions.ts',
     'src/rules/',
     'src/auth/revocations.ts',
+    'src/auth/tokens.ts',
     'src/bridge/redis-url.ts',
   ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/hooks/', 'src/auth/', 'src/metrics/'],

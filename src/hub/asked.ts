@@ -1,8 +1,9 @@
 import { type Answer, type Asker, Asking, Denial, type Hooks } from '../hooks/hooks.ts'
 import type { Decoded } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, MessageRequest, Request } from '../protocol/envelope.ts'
+import { refusal } from './answers.ts'
 import type { Client } from './client.ts'
-import { joinRefusal, messageRefusal, refusal } from './handlers.ts'
+import { joinRefusal, messageRefusal } from './handlers.ts'
 import type { Hub } from './hub.ts'
 
 /** What goes on when a hook was asked: the request, changed perhaps, or the error that answers it. */

@@ -44,6 +44,8 @@ export class Client implements Watched {
   readonly user: string
   /** Whose its publish keys are: the user's, or its own where the user is a name that strangers share. */
   readonly keyOwner: string
+  /** What its token says of it; the hub alone gives it another (`renew`). */
+  identity: Identity
   readonly rooms = new Set<string>()
   /** That of its membership in what goes to everybody. */
   readonly number: number
@@ -55,8 +57,6 @@ export class Client implements Watched {
   /** The question to a hook about its last request; it ends with the client. */
   asking: Asking | undefined
   readonly #context: ClientContext
-  /** What its token says of it. */
-  #identity: Identity
   readonly #socket: Socket
   readonly #outbox: Outbox
   readonly #pump: WritePump
@@ -69,7 +69,7 @@ export class Client implements Watched {
   constructor(socket: Socket, identity: Identity, context: ClientContext) {
     this.user = identity.user
     this.keyOwner = identity.isNameless ? this.id : identity.user
-    this.#identity = identity
+    this.identity = identity
     this.connectedAt = context.clock.wallMs()
     this.number = context.arrive()
     this.#context = context
@@ -83,27 +83,17 @@ export class Client implements Watched {
   }
 
   get permissions(): Permissions {
-    return this.#identity.permissions
+    return this.identity.permissions
   }
 
   /** Unix time in milliseconds; Infinity when the token does not expire. */
   get expiresAt(): number {
-    return this.#identity.expiresAt
+    return this.identity.expiresAt
   }
 
   /** The user's public data, as JSON text; undefined for a token without. */
   get info(): string | undefined {
-    return this.#identity.info
-  }
-
-  /** The token's own name, by which it may be revoked. */
-  get jti(): string | undefined {
-    return this.#identity.jti
-  }
-
-  /** When the token was issued, in Unix time in milliseconds; undefined for one that does not say. */
-  get issuedAtMs(): number | undefined {
-    return this.#identity.issuedAtMs
+    return this.identity.info
   }
 
   /** Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. */

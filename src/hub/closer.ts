@@ -37,7 +37,7 @@ export class Closer {
     this.#pass = undefined
     for (const client of this.#clients.values()) {
       end(client, users.get(client.user))
-      if (client.jti !== undefined) end(client, tokens.get(client.jti))
+      if (client.identity.jti !== undefined) end(client, tokens.get(client.identity.jti))
     }
   }
 }
@@ -45,7 +45,7 @@ export class Closer {
 function end(client: Client, endings: readonly Ending[] = none): void {
   for (const ending of endings) {
     // A token that does not say when it was issued counts as issued before anything.
-    if (!client.isOpen || (client.issuedAtMs ?? -Infinity) >= ending.issuedBefore) continue
+    if (!client.isOpen || (client.identity.issuedAtMs ?? -Infinity) >= ending.issuedBefore) continue
     ending.count++
     client.disconnect('disconnected', ending.reason)
   }

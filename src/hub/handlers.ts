@@ -1,7 +1,6 @@
 import type { Published, Replay } from '../bridge/bridge.ts'
 import { Denial, noSuchMethod } from '../hooks/hooks.ts'
 import { historyText, resultText } from '../protocol/codec.ts'
-import type { ErrorCode } from '../protocol/codes.ts'
 import type {
   Ack,
   CallRequest,
@@ -11,23 +10,20 @@ import type {
   JoinRequest,
   LeaveRequest,
   MessageRequest,
-  Outbound,
   PingRequest,
   PresenceRequest,
   Request,
-  RequestId,
   RequestType,
 } from '../protocol/envelope.ts'
+import { type Answer, refusal, withId } from './answers.ts'
 import { ask, askerOf } from './asked.ts'
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
+import { refresh } from './refresh.ts'
 
 /** Bytes of messages in one `history`: with its envelope a frame that clients take whose limit is 1 MiB, as many have. */
 const HISTORY_BYTES = 768 * 1024
 
-/** What a handler gives: an answer, or its text, now or later; or none, because it is sent already. */
-export type Answer = Sent | Promise<Sent>
-type Sent = Outbound | string | undefined
 type Handler<R extends Request> = (hub: Hub, client: Client, request: R) => Answer
 
 /** One function an inbound type. */
@@ -36,6 +32,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
   leave,
   message,
   history,
+  refresh,
   ping,
   call,
   presence,
@@ -169,17 +166,4 @@ function call({ hooks }: Hub, client: Client, { id, method, params }: CallReques
   if (hooks?.call === undefined) return answer(noSuchMethod)
   const result = hooks.call(ask(client), askerOf(client), method, params)
   return result instanceof Promise ? result.then(answer) : answer(result)
-}
-
-function withId(id: RequestId | undefined): { id?: RequestId } {
-  return id === undefined ? {} : { id }
-}
-
-export function refusal(
-  code: ErrorCode,
-  text: string,
-  about: { id: RequestId | undefined; room: string | undefined },
-): ErrorEnvelope {
-  const { id, room } = about
-  return { type: 'error', code, message: text, ...withId(id), ...(room !== undefined && { room }) }
 }

@@ -96,6 +96,12 @@ export class Heartbeat {
     if (clients?.size === 0) this.#wheel.delete(client.pulse.tick)
   }
 
+  /** The client's token has another end now; its pings go on. */
+  expiryChanged(client: Watched): void {
+    this.unwatch(client)
+    this.#schedule(client)
+  }
+
   stop(): void {
     clearInterval(this.#timer)
     this.#wheel.clear()

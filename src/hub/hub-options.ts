@@ -1,3 +1,4 @@
+import type { Tokens } from '../auth/tokens.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
@@ -28,4 +29,6 @@ export interface HubOptions {
   clock?: Clock
   /** Undefined when none is set. */
   hooks?: Hooks | undefined
+  /** Whom clients' new tokens are shown to; without, none is taken. */
+  tokens?: Tokens
 }

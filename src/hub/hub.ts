@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
+import { noTokens, type Tokens } from '../auth/tokens.ts'
 import type { Bridge, BridgeHost, BridgeStatus, ClusterStatus, Published, Replay } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
@@ -18,6 +19,7 @@ import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { HubLimits, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
+import { expiryOf } from './refresh.ts'
 import type { Revoke } from './revoker.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
@@ -41,6 +43,7 @@ export class Hub implements ClientContext {
   readonly clock: Clock
   readonly turn = new Turn()
   readonly limits: HubLimits
+  readonly tokens: Tokens
   readonly rooms: Rooms
   readonly counters = new Counters()
   readonly hooks: Hooks | undefined
@@ -66,6 +69,7 @@ export class Hub implements ClientContext {
   constructor(options: HubOptions) {
     const { bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock } = options
     this.hooks = options.hooks
+    this.tokens = options.tokens ?? noTokens
     this.#bridge = bridge
     this.#log = log
     this.clock = clock
@@ -138,12 +142,18 @@ export class Hub implements ClientContext {
     const client = new Client(socket, identity, this)
     this.#clients.set(client.id, client)
     this.counters.connects++
-    client.reply(welcomeText(client, this.#welcome))
+    client.reply(welcomeText(client, expiryOf(client, this.clock.wallMs()), this.#welcome))
     this.#heartbeat.watch(client)
     this.#log.debug({ client: client.id, user: loggedText(client.user) }, 'client connected')
     // It may have become so since the token was checked.
     if (this.isRevoked(identity)) client.disconnect('disconnected', 'revoked')
     return client
+  }
+
+  /** The client goes on with a new token of its user. */
+  renew(client: Client, identity: Identity): void {
+    client.identity = identity
+    this.#heartbeat.expiryChanged(client)
   }
 
   /** Makes the client a member; see Membership. */

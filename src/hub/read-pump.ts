@@ -2,10 +2,11 @@ import type { Clock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { type Decoded, decode } from '../protocol/codec.ts'
-import type { ErrorEnvelope, Request } from '../protocol/envelope.ts'
+import type { ErrorEnvelope, JoinRequest, Request } from '../protocol/envelope.ts'
+import type { Answer } from './answers.ts'
 import { askAbout } from './asked.ts'
 import type { Client } from './client.ts'
-import { type Answer, handle } from './handlers.ts'
+import { handle } from './handlers.ts'
 import type { Hub } from './hub.ts'
 import { RateLimiter, type RateLimits } from './rate-limiter.ts'
 import type { SharedBucket } from './shared-bucket.ts'
@@ -67,13 +68,12 @@ export class ReadPump {
     const text = data.toString()
     const decoded = decode(text, this.#options.maxNesting)
     // With a character of more than one byte, each may take two in memory.
-    const bytes = REQUEST_BYTES + (text.length === data.length ? text.length : 2 * text.length)
-    if (this.#isBusy) {
-      this.#waiting.push({ decoded, bytes })
-      this.#hold(bytes)
-    } else {
-      this.#take(decoded, bytes)
-    }
+    this.#queue(decoded, REQUEST_BYTES + (text.length === data.length ? text.length : 2 * text.length))
+  }
+
+  /** Has joins carried out as if the client had sent them, ahead of its own requests; they are no part of its rate. */
+  joinFirst(requests: readonly JoinRequest[]): void {
+    for (const request of requests) this.#queue({ ok: true, request }, REQUEST_BYTES)
   }
 
   receivePing(payload: Buffer): void {
@@ -108,6 +108,15 @@ export class ReadPump {
       this.#client.disconnect('rateLimited', `retry after ${Math.ceil(retryAfterMs / 1000)} s`)
     }
     return false
+  }
+
+  #queue(decoded: Decoded, bytes: number): void {
+    if (this.#isBusy) {
+      this.#waiting.push({ decoded, bytes })
+      this.#hold(bytes)
+    } else {
+      this.#take(decoded, bytes)
+    }
   }
 
   #take(decoded: Decoded, bytes: number): void {
@@ -230,7 +239,7 @@ export class ReadPump {
 
 /** Whether what follows a request has to wait for it. */
 function isAlone({ type }: Request): boolean {
-  return type === 'join' || type === 'history' || type === 'presence' || type === 'call'
+  return type === 'join' || type === 'history' || type === 'presence' || type === 'refresh' || type === 'call'
 }
 
 function bringsHistory(request: Request): boolean {

@@ -4,6 +4,7 @@ import { sliceValue } from './content-slice.ts'
 import {
   callRequest,
   type ErrorEnvelope,
+  type Expiry,
   historyRequest,
   joinRequest,
   leaveRequest,
@@ -14,6 +15,7 @@ import {
   presenceRequest,
   type Request,
   type RequestId,
+  refreshRequest,
   requestId,
 } from './envelope.ts'
 
@@ -26,6 +28,7 @@ const requests = new Map<string, z.ZodType<Request>>([
   ['leave', leaveRequest],
   ['message', messageRequest],
   ['history', historyRequest],
+  ['refresh', refreshRequest],
   ['ping', pingRequest],
   ['presence', presenceRequest],
   ['call', callRequest],
@@ -88,11 +91,13 @@ export function encode(envelope: Outbound): string {
 
 /** A client's welcome; `node` is an object's JSON text, what all clients of a node are told alike. */
 export function welcomeText(
-  { id, user, expiresAt }: { id: string; user: string; expiresAt: number },
+  { id, user, identity: { rooms } }: { id: string; user: string; identity: { rooms?: readonly string[] } },
+  { expiresAt, expiresInMs }: Expiry,
   node: string,
 ): string {
-  const expiry = expiresAt === Infinity ? '' : `"expiresAt":${expiresAt},`
-  return `{"type":"welcome","client":"${id}","user":${JSON.stringify(user)},${expiry}${node.slice(1)}`
+  const expiry = expiresAt === undefined ? '' : `"expiresAt":${expiresAt},"expiresInMs":${expiresInMs},`
+  const joined = rooms === undefined ? '' : `"rooms":${JSON.stringify(rooms)},`
+  return `{"type":"welcome","client":"${id}","user":${JSON.stringify(user)},${expiry}${joined}${node.slice(1)}`
 }
 
 /** Who sent a message; both are the server's words. */

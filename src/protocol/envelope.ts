@@ -57,6 +57,13 @@ export const historyRequest = z.object({
   limit: z.int().min(1).optional(),
 })
 export const presenceRequest = z.object({ ...base, type: z.literal('presence'), room: roomName })
+/** A token's length in a request: as much as an upgrade's head may have in all. */
+const TOKEN_MAX_CHARS = 16_384
+export const refreshRequest = z.object({
+  ...base,
+  type: z.literal('refresh'),
+  token: z.string().min(1).max(TOKEN_MAX_CHARS),
+})
 export const pingRequest = z.object({ ...base, type: z.literal('ping') })
 
 /** A request to the host's code. */
@@ -73,6 +80,7 @@ export type LeaveRequest = z.infer<typeof leaveRequest>
 export type MessageRequest = z.infer<typeof messageRequest>
 export type HistoryRequest = z.infer<typeof historyRequest>
 export type PresenceRequest = z.infer<typeof presenceRequest>
+export type RefreshRequest = z.infer<typeof refreshRequest>
 export type PingRequest = z.infer<typeof pingRequest>
 export type CallRequest = z.infer<typeof callRequest>
 export type Request =
@@ -82,6 +90,7 @@ export type Request =
   | HistoryRequest
   | PingRequest
   | PresenceRequest
+  | RefreshRequest
   | CallRequest
 export type RequestType = Request['type']
 
@@ -105,7 +114,20 @@ export interface Left {
   id?: RequestId
   room: string
   /** Only where the client did not ask for it. */
-  reason?: 'removed'
+  reason?: LeftReason
+}
+/** `forbidden`: a refreshed token does not allow the room. `removed`: by the operator. */
+export type LeftReason = 'forbidden' | 'removed'
+/** Both are absent for a token that does not expire. */
+export interface Expiry {
+  /** When 4401 will come, in ms since 1970. */
+  expiresAt?: number
+  /** The same from now on, since clocks differ. */
+  expiresInMs?: number
+}
+export interface Refreshed extends Expiry {
+  type: 'refreshed'
+  id?: RequestId
 }
 export interface Ack {
   type: 'ack'
@@ -145,4 +167,4 @@ export interface ErrorEnvelope {
 }
 
 /** What the server sends of its own; `welcome` and a room's `message` are text already (codec.ts). */
-export type Outbound = Joined | Left | Ack | Pong | Dropped | Reset | Closing | ErrorEnvelope
+export type Outbound = Joined | Left | Ack | Pong | Refreshed | Dropped | Reset | Closing | ErrorEnvelope

@@ -2,6 +2,7 @@
 import type { From } from './codec.ts'
 import type {
   CallRequest,
+  Expiry,
   HistoryRequest,
   JoinRequest,
   LeaveRequest,
@@ -10,6 +11,7 @@ import type {
   PingRequest,
   Position,
   PresenceRequest,
+  RefreshRequest,
   RequestId,
 } from './envelope.ts'
 
@@ -25,10 +27,13 @@ export type {
   JoinRequest,
   LeaveRequest,
   Left,
+  LeftReason,
   PingRequest,
   Pong,
   Position,
   PresenceRequest,
+  Refreshed,
+  RefreshRequest,
   RequestId,
   Reset,
   Scope,
@@ -47,16 +52,17 @@ export type FromClient =
   | HistoryRequest
   | PingRequest
   | PresenceRequest
+  | RefreshRequest
   | Call
 
 /** The first envelope of a connection. */
-export interface Welcome {
+export interface Welcome extends Expiry {
   type: 'welcome'
   client: string
   user: string
   node: string
-  /** When 4401 will come, in ms since 1970; absent if never. */
-  expiresAt?: number
+  /** Those that the token names; a `joined` of each follows, in this order. */
+  rooms?: string[]
   pingIntervalMs: number
   maxMessageBytes: number
 }

@@ -18,6 +18,7 @@ interface Host {
 const { version, dependencies, devDependencies, peerDependencies } = JSON.parse(
   readFileSync('package.json', 'utf8'),
 )
+const ours = { ...devDependencies, ...dependencies }
 const oldest = peerDependencies.fastify.replace('^', '')
 const SWAGGER = '@fastify/swagger@9.9.3'
 
@@ -38,7 +39,7 @@ function install(...others: string[]): string {
     folder,
     ...['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'],
     join(tarball, `roomcast-${version}.tgz`),
-    ...others.map((name) => (name in dependencies ? `${name}@${dependencies[name]}` : name)),
+    ...others.map((name) => (name in ours ? `${name}@${ours[name]}` : name)),
     `@types/node@${devDependencies['@types/node']}`,
   )
   return folder

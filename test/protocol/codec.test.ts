@@ -3,6 +3,7 @@ import t from 'tap'
 import { decode, messageHead, messageText } from '../../src/protocol/codec.ts'
 import { sliceValue } from '../../src/protocol/content-slice.ts'
 import { isRoomName } from '../../src/protocol/envelope.ts'
+import { decodePositions, encodePositions, POSITIONS_MAX_CHARS } from '../../src/protocol/positions.ts'
 
 /** Writes a value as JSON in one of its many spellings: white space, escaped keys and characters, repeated keys. */
 function spelled(value: unknown, random: () => number): string {
@@ -173,5 +174,33 @@ t.test('a message text is valid JSON that holds the content as it was sent', asy
       )
     }),
     { numRuns: 300 },
+  )
+})
+
+t.test('positions of rooms go through their text, whoever writes it', async (t) => {
+  const room = fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter(isRoomName)
+  const position = fc.record({ epoch: fc.string({ minLength: 1, maxLength: 64 }), offset: fc.nat() })
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.tuple(room, position), { selector: ([name]) => name }), (entries) => {
+      const list = entries.map(([name, { epoch, offset }]) => [name, epoch, offset])
+      const byOthers = Buffer.from(JSON.stringify(list)).toString('base64url')
+      const text = encodePositions(entries)
+      if (Math.max(text.length, byOthers.length) > POSITIONS_MAX_CHARS) return true
+      const read = [text, byOthers].map((one) => JSON.stringify([...(decodePositions(one) ?? [])]))
+      return /^[\w-]+$/.test(text) && read.every((one) => one === JSON.stringify(entries))
+    }),
+    { numRuns: 300 },
+  )
+  const padded = Buffer.from('[["r","e",10]]').toString('base64').replace('+', '-').replace('/', '_')
+  t.same([...(decodePositions(padded) ?? [])], [['r', { epoch: 'e', offset: 10 }]], 'padding is no fault')
+})
+
+t.test('no text of positions throws', async () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.base64String(), fc.anything()), (text) => {
+      const read = decodePositions(text)
+      return read === undefined || read instanceof Map
+    }),
+    { numRuns: 500 },
   )
 })
