@@ -16,7 +16,8 @@ export class GarbageLog {
     this.#log = log
   }
 
-  note(): void {
+  noteUnless(isOurs: boolean): void {
+    if (isOurs) return
     const now = this.#clock.steadyMs()
     this.#count++
     if (now - this.#warnedAtMs < WARNING_MS) return

@@ -27,6 +27,7 @@ import { RedisNodeChannel } from './redis-node-channel.ts'
 import { RedisNodes } from './redis-nodes.ts'
 import { ENVELOPE_MAX_BYTES, type IncomingMessage, readPayload } from './redis-payload.ts'
 import { type PublisherHost, RedisPublisher } from './redis-publisher.ts'
+import { RedisRoomChannels } from './redis-room-channels.ts'
 import { SentinelTopology } from './redis-sentinel-topology.ts'
 import { RedisShard, type ShardPlace } from './redis-shard.ts'
 import { RedisShards } from './redis-shards.ts'
@@ -58,6 +59,7 @@ export class RedisBridge implements Bridge {
   readonly #marks: RedisMarks
   readonly #nodes: RedisNodes
   readonly #nodeChannel: RedisNodeChannel
+  readonly roomChannels: RedisRoomChannels
   /** Takes what has no master: for this node's members. */
   readonly #offline: RedisPublisher
   /** Rooms by channel, for those that are subscribed. */
@@ -85,6 +87,7 @@ export class RedisBridge implements Bridge {
       create: (server, place) => this.#createShard(server, place),
       onGone: (channel) => this.#rooms.delete(channel),
     })
+    this.roomChannels = new RedisRoomChannels({ ...options, keys: this.#keys, shards: this.#shards })
     this.#nodeChannel = new RedisNodeChannel({
       keys: this.#keys,
       timeoutMs: options.timeoutMs,
@@ -219,7 +222,7 @@ export class RedisBridge implements Bridge {
         server,
         isSharded: this.#options.target.kind === 'cluster',
         announcement: () => this.#nodes.announcement(this.#host?.node ?? '', this.#host?.countClients() ?? 0),
-        onMessage: (channel, payload) => this.#receive(shard, channel, payload),
+        onMessage: (channel, payload) => this.#garbage.noteUnless(this.#receive(shard, channel, payload)),
         onGapEnd: (channel) => void this.#endGap(channel),
         onGone: (channel) => this.#rooms.delete(channel),
         refresh: () => this.#topology.refresh(),
@@ -232,6 +235,7 @@ export class RedisBridge implements Bridge {
 
   async #endGap(channel: string): Promise<void> {
     if (channel === this.#keys.nodesChannel) this.#host?.tells.missed()
+    this.roomChannels.endGap(channel)
     const room = this.#rooms.get(channel)
     if (room === undefined || this.#options.historySize === 0) return
     const filled = await this.#host?.catchUp(room)
@@ -239,22 +243,20 @@ export class RedisBridge implements Bridge {
     if (filled === 'unread' && this.#rooms.has(channel)) this.#shards.of(channel)?.noteGap(channel)
   }
 
-  #receive(shard: RedisShard, channel: string, bytes: Buffer): void {
-    if (this.#nodeChannel.isFor(channel, bytes)) {
-      if (!this.#nodeChannel.receive(bytes)) this.#garbage.note()
-      return
-    }
+  /** False for what no node of this version has published. */
+  #receive(shard: RedisShard, channel: string, bytes: Buffer): boolean {
+    if (this.#nodeChannel.isFor(channel, bytes)) return this.#nodeChannel.receive(bytes)
+    if (this.roomChannels.isFor(channel)) return this.roomChannels.receive(channel, bytes)
     if (channel === this.#keys.nodesChannel || channel === shard.place.beatChannel) {
       const node = this.#nodes.hear(bytes)
-      if (node === undefined) this.#garbage.note()
-      else if (node === this.#host?.node) shard.heardItself(channel)
-      return
+      if (node === undefined) return false
+      const isOwn = node === this.#host?.node
+      if (isOwn) shard.heardItself(channel)
+      if (channel === this.#keys.nodesChannel) this.roomChannels.announced(node, isOwn)
+      return true
     }
     const payload = readPayload(bytes, this.#options.maxMessageBytes + ENVELOPE_MAX_BYTES)
-    if (payload === undefined) {
-      this.#garbage.note()
-      return
-    }
+    if (payload === undefined) return false
     const { node } = payload
     const messages = this.#shards.hasRetired ? this.#withoutTwins(node, payload.messages) : payload.messages
     for (const { mark } of messages) if (mark !== undefined) this.#marks.isEverywhere(mark)
@@ -264,6 +266,7 @@ export class RedisBridge implements Bridge {
     const room = this.#rooms.get(channel)
     if (messages.length > 0 && (room !== undefined || channel === this.#keys.channel(undefined)))
       this.#host?.deliver(room, messages)
+    return true
   }
 
   #withoutTwins(node: string, messages: IncomingMessage[]): IncomingMessage[] {

@@ -16,6 +16,15 @@ export class RedisKeys {
     return room === undefined ? `${this.#prefix}everybody:{*}` : `${this.#prefix}room:${tag(room)}`
   }
 
+  /** The channel on which nodes tell each other who is in a room; it has the room's slot. */
+  presenceChannel(room: string): string {
+    return `${this.#prefix}presence:${tag(room)}`
+  }
+
+  isPresence(channel: string): boolean {
+    return channel.startsWith(`${this.#prefix}presence:`)
+  }
+
   /** The channel on which nodes tell of themselves. */
   get nodesChannel(): string {
     return `${this.#prefix}nodes:{${NODES_TAG}}`

@@ -65,11 +65,12 @@ export class Gossip implements Presence {
     const room = this.#rooms.get(name)
     // All will be told anyway.
     if (room === undefined || room.isUntold) return
+    const isLate = room.flights >= FLIGHTS
     for (const part of partsOf(changes)) {
       room.seq++
-      if (room.flights >= FLIGHTS) this.#noteUntold(room)
-      else void this.#tell(room, { kind: 'some', seq: room.seq, users: listOf(part) })
+      if (!isLate) void this.#tell(room, { kind: 'some', seq: room.seq, users: listOf(part) })
     }
+    if (isLate) this.#noteUntold(room)
   }
 
   close(name: string): void {
