@@ -3,9 +3,11 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import roomcast, { type RoomcastOptions } from '../../src/app.ts'
+import { tellPayload } from '../../src/bridge/redis-tell.ts'
 import { type Client, connect } from '../support/client.ts'
 import { RawSocket, upgradeRequest } from '../support/raw-socket.ts'
 import { startRedis, startRedisCluster } from '../support/redis.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
 import { nowS, SECRET, tokenFor } from '../support/token.ts'
 import { pollUntil } from '../support/until.ts'
 
@@ -170,3 +172,129 @@ for (const [name, count, options] of kinds) {
     for (const call of bad) await t.rejects(call(), TypeError, String(call))
   })
 }
+
+/** Two nodes, each behind a relay that can take Redis away from it. */
+async function startRelayed(t: Test) {
+  const relays = [await TcpRelay.open(redis.port), await TcpRelay.open(redis.port)]
+  t.teardown(() => Promise.all(relays.map((relay) => relay.close())))
+  const redisPrefix = `c${++prefixes}:`
+  const nodes = await Promise.all(
+    relays.map(({ url }) => startNode(t, { redisUrl: url, redisPrefix, bridgeTimeoutMs: 500 })),
+  )
+  await pollUntil('they know each other', () => nodes.every(({ app }) => app.bridge.others().length === 1))
+  const is = (index: number, state: string) =>
+    pollUntil(state, () => nodes[index]?.app.bridge.status().state === state, 10_000)
+  const cut = async (index: number) => {
+    const relay = relays[index] as TcpRelay
+    relay.target = 1
+    relay.cut()
+    await is(index, 'down')
+  }
+  const mend = async (index: number) => {
+    const relay = relays[index] as TcpRelay
+    relay.target = redis.port
+    await is(index, 'up')
+  }
+  return { nodes: nodes as [Node, Node], redisPrefix, cut, mend }
+}
+
+t.test('a node without Redis revokes here at once, and elsewhere as soon as Redis is back', async (t) => {
+  const { nodes, cut, mend, redisPrefix } = await startRelayed(t)
+  const [first, last] = nodes
+  const [here, there] = [await client(t, first, 'ada'), await client(t, last, 'ada')]
+  await cut(0)
+  const missing = { asked: 2, answered: 1, missing: [last.app.hub.node] }
+  t.strictSame(await first.app.hub.revoke({ user: 'ada' }), { scope: 'node', clients: 1, nodes: missing })
+  t.match(await here.closed(1000), { code: 4403, reason: 'revoked' })
+  t.match(await first.app.hub.disconnect({ user: 'ada' }), { scope: 'node', clients: 0 })
+  t.strictSame(await there.fence(), [])
+  await mend(0)
+  t.match(await there.closed(3000), { code: 4403, reason: 'revoked' })
+  t.equal(await statusOf(last, tokenFor('ada', { iat: nowS() - 9 })), 401)
+  const late = await startNode(t, { redisUrl: redis.url, redisPrefix })
+  t.equal(await statusOf(late, tokenFor('ada', { iat: nowS() - 9 })), 401, 'and who starts later knows')
+})
+
+t.test(
+  'a node that was away when others revoked comes to know, and what Redis has lost it gets again',
+  async (t) => {
+    const { nodes, cut, mend, redisPrefix } = await startRelayed(t)
+    const [first, last] = nodes
+    const there = await client(t, last, 'ada', { jti: 'j' })
+    await cut(1)
+    const fromMs = performance.now()
+    const done = await first.app.hub.revoke({ jti: 'j' })
+    t.ok(performance.now() - fromMs < 2000, 'nobody is waited for for long')
+    t.match(done, { scope: 'cluster', nodes: { asked: 2, answered: 1, missing: [last.app.hub.node] } })
+    t.strictSame(await there.fence(), [])
+    await mend(1)
+    t.match(await there.closed(3000), { code: 4403, reason: 'revoked' })
+    const keys = (await redis.command('KEYS', `${redisPrefix}notes*`)) as string[]
+    t.equal(keys.length, 3)
+    for (const key of keys) t.ok(Number(await redis.command('PTTL', key)) > 0, 'nothing is kept for ever')
+    await redis.command('DEL', ...keys)
+    await first.app.hub.revoke({ jti: 'k' })
+    await last.app.hub.control.whenInformed()
+    const late = await startNode(t, { redisUrl: redis.url, redisPrefix })
+    for (const jti of ['j', 'k']) t.equal(await statusOf(late, tokenFor('ada', { jti })), 401, jti)
+  },
+)
+
+t.test("what nobody has told is dropped on the nodes' channels, whatever its form and size", async (t) => {
+  const redisPrefix = `c${++prefixes}:`
+  const nodes = (await startNodes(t, 2, { redisUrl: redis.url, redisPrefix })) as [Node, Node]
+  const [first, last] = nodes
+  const member = await client(t, last, 'ada')
+  const ask = (more: object) => JSON.stringify({ type: 'ask', id: '1', kind: 'disconnect', ...more })
+  const texts = [
+    '',
+    'null',
+    '[]',
+    '{'.repeat(30_000),
+    '['.repeat(30_000) + ']'.repeat(30_000),
+    ask({}),
+    ask({ with: { whom: { user: 'ada', client: 'x' }, reason: 'x' } }),
+    ask({ with: { whom: { user: 'ada' }, reason: 'x'.repeat(200) } }),
+    ask({ kind: '__proto__', with: {} }),
+    ask({ kind: 'constructor' }),
+    ask({ kind: 'revoke', with: { notes: [{ name: 'ada', value: 1, untilMs: 1 }], isKept: true } }),
+    ask({ kind: 'revoke', with: { notes: [{ name: 'user:ada', value: 1e300, untilMs: 1 }], isKept: true } }),
+    JSON.stringify({ type: 'answer', id: '1', index: 0, parts: 1, text: '5' }),
+    JSON.stringify({ type: 'answer', id: '1', index: -1, parts: 1e9, text: 'x'.repeat(20_000) }),
+  ]
+  const payloads = [
+    'tell',
+    'tell x',
+    `tell x y\n`,
+    `tell ${'x'.repeat(200)} 0\n`,
+    tellPayload('stranger', 'x'.repeat(70_000)),
+    `tell stranger ${'x'.repeat(5_000_000)}`,
+    tellPayload('stranger', ask({ with: { whom: { user: 'ada' }, reason: 'x' } })).replace('ada', 'eve'),
+    ...texts.map((text) => tellPayload('stranger', text)),
+  ]
+  for (const channel of [`${redisPrefix}nodes:{nodes}`, `${redisPrefix}node:${last.app.hub.node}:{nodes}`])
+    for (const payload of payloads) await redis.command('PUBLISH', channel, payload)
+  await redis.command('ZADD', `${redisPrefix}notes:order:{nodes}`, 1, 'user:ada')
+  await redis.command('HSET', `${redisPrefix}notes:{nodes}`, 'epoch', 'e', 'revision', 1, 'user:ada', '1 x')
+  await last.app.hub.control.whenInformed()
+  t.strictSame(await member.fence(), [])
+  t.match(await first.app.hub.revoke({ user: 'ada' }), {
+    scope: 'cluster',
+    clients: 1,
+    nodes: { missing: [] },
+  })
+  t.match(await member.closed(1000), { code: 4403, reason: 'revoked' })
+})
+
+t.test('a flood of revocations is carried out, and holds nobody up', async (t) => {
+  const nodes = await startNodes(t, 2, { redisUrl: redis.url, redisPrefix: `c${++prefixes}:` })
+  const [first, last] = nodes as [Node, Node]
+  const [target, other] = [await client(t, last, 'ada', { jti: 'j999' }), await client(t, last, 'bob')]
+  const flood = Array.from({ length: 2000 }, (_, n) => first.app.hub.revoke({ jti: `j${n}` }))
+  const fromMs = performance.now()
+  await other.fence()
+  t.ok(performance.now() - fromMs < 1500, 'another client is answered')
+  const done = await Promise.all(flood)
+  t.strictSame(new Set(done.map(({ scope }) => scope)), new Set(['cluster']))
+  t.match(await target.closed(1000), { code: 4403, reason: 'revoked' })
+})
