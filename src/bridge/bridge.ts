@@ -9,6 +9,8 @@ export interface Publication {
   exclude: string | undefined
   /** Makes the publish idempotent: the same user's same key in the same room is published once in 5 minutes. */
   once: { user: string; key: string } | undefined
+  /** What the room keeps. Undefined: the message is not kept, and has no offset; so it is with a broadcast. */
+  history: HistoryLimits | undefined
 }
 
 /** How far a publication went. */
@@ -54,6 +56,8 @@ export interface ReplayRequest {
   since: Position | undefined
   /** At most so many messages: the oldest of those after `since`, or else the newest. */
   limit: number
+  /** What the room keeps. */
+  history: HistoryLimits
 }
 
 /** What `/health` says of the bridge. */
@@ -184,11 +188,11 @@ export interface Bridge {
   close(): Promise<void>
 }
 
-/** How much history a room keeps; units are in the names. A size of 0 keeps none. */
+/** How much history a room keeps, for how long after its last message; a size of 0 keeps none. */
 export interface HistoryLimits {
-  historySize: number
-  historyTtlMs: number
-  historyMaxBytes: number
+  readonly size: number
+  readonly ttlMs: number
+  readonly maxBytes: number
 }
 
 /** A room's position outlives its last message by this much, so that an idle room is not taken for a lost one. */

@@ -26,7 +26,7 @@ const SWEEP_MS = 10_000
 /** With HISTORY_TOTAL_BYTES reached, rooms lose their history until only this share of it is kept. */
 const ENOUGH = 31 / 32
 
-export interface MemoryLimits extends HistoryLimits {
+export interface MemoryLimits {
   /** All rooms together. */
   historyTotalBytes: number
 }
@@ -62,7 +62,7 @@ export class MemoryBridge implements Bridge {
 
   async whenUp(): Promise<void> {}
 
-  publish({ room, head, exclude, once }: Publication): Published {
+  publish({ room, head, exclude, once, history: limits }: Publication): Published {
     const key = once === undefined ? undefined : JSON.stringify([room ?? null, once.user, once.key])
     const earlier = key === undefined ? undefined : this.#keys.get(key)
     if (earlier !== undefined && earlier.expiresAt > this.#clock.steadyMs()) {
@@ -70,8 +70,8 @@ export class MemoryBridge implements Bridge {
     }
     let text: string
     let position: Position | undefined
-    if (room !== undefined && this.#limits.historySize > 0) {
-      const history = this.#history(room)
+    if (room !== undefined && limits !== undefined && limits.size > 0) {
+      const history = this.#history(room, limits)
       text = this.#counted(history, () =>
         history.append((at) => messageText(head, at), this.#clock.steadyMs()),
       )
@@ -98,7 +98,7 @@ export class MemoryBridge implements Bridge {
   unsubscribe(): void {}
 
   replay(room: string, request: ReplayRequest): Replay {
-    if (this.#limits.historySize === 0) return noReplay
+    if (request.history.size === 0) return noReplay
     const known = this.#known(room)
     if (known !== undefined) return this.#counted(known, () => known.replay(request, this.#clock.steadyMs()))
     // A room without messages takes no memory: its position is where its history will begin.
@@ -145,14 +145,14 @@ export class MemoryBridge implements Bridge {
     return history
   }
 
-  #history(room: string): RoomHistory {
+  #history(room: string, limits: HistoryLimits): RoomHistory {
     const known = this.#known(room)
     if (known !== undefined) {
       this.#histories.delete(room)
       this.#histories.set(room, known)
       return known
     }
-    const history = new RoomHistory(this.#nextEpoch, this.#limits, this.#clock.steadyMs())
+    const history = new RoomHistory(this.#nextEpoch, limits, this.#clock.steadyMs())
     this.#histories.set(room, history)
     this.#bytes += history.bytes
     return history

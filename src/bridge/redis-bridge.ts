@@ -7,7 +7,6 @@ import {
   type BridgeHost,
   type BridgeStatus,
   type ClusterStatus,
-  type HistoryLimits,
   type Kept,
   type Note,
   type NotesRead,
@@ -40,7 +39,7 @@ const SWEEP_MS = 1000
 /** How often a start looks whether Redis is there. */
 const UP_CHECK_MS = 20
 
-export interface RedisBridgeOptions extends HistoryLimits {
+export interface RedisBridgeOptions {
   target: RedisTarget
   prefix: string
   /** How long a join waits for its subscription, and a read for its answer. */
@@ -237,7 +236,7 @@ export class RedisBridge implements Bridge {
     if (channel === this.#keys.nodesChannel) this.#host?.tells.missed()
     this.roomChannels.endGap(channel)
     const room = this.#rooms.get(channel)
-    if (room === undefined || this.#options.historySize === 0) return
+    if (room === undefined) return
     const filled = await this.#host?.catchUp(room)
     // What the history does not have any more is not asked for again and again.
     if (filled === 'unread' && this.#rooms.has(channel)) this.#shards.of(channel)?.noteGap(channel)

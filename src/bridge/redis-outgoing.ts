@@ -1,9 +1,11 @@
+import type { HistoryLimits } from './bridge.ts'
 import type { Flight } from './redis-flights.ts'
 import { PAYLOAD_BYTES, PAYLOAD_MESSAGES } from './redis-payload.ts'
 
-/** Publishes of one room, one after the other, that go to Redis together. */
+/** Publishes of one room that are kept alike, one after the other, that go to Redis together. */
 export interface PublishBatch {
   readonly room: string | undefined
+  readonly history: HistoryLimits | undefined
   readonly flights: Flight[]
 }
 
@@ -17,11 +19,12 @@ export class Outgoing {
   #bytes = 0
 
   add(flight: Flight): void {
-    const { room } = flight.publication
+    const { room, history } = flight.publication
     const last = this.#batches.at(-1)
     if (
       last !== undefined &&
       last.room === room &&
+      last.history === history &&
       last.flights.length < PAYLOAD_MESSAGES &&
       this.#bytes < PAYLOAD_BYTES
     ) {
@@ -29,14 +32,14 @@ export class Outgoing {
       this.#bytes += flight.head.length
       return
     }
-    this.#batches.push({ room, flights: [flight] })
+    this.#batches.push({ room, history, flights: [flight] })
     this.#bytes = flight.head.length
   }
 
   /** Those flights that `still` are to go. */
   take(still: (flight: Flight) => boolean): PublishBatch[] {
-    const batches = this.#batches.map(({ room, flights }) => ({
-      room,
+    const batches = this.#batches.map(({ flights, ...batch }) => ({
+      ...batch,
       flights: flights.filter(still),
     }))
     this.#batches = []

@@ -55,6 +55,14 @@ export function payloadHeader(node: string, messages: readonly OutgoingMessage[]
   )}`
 }
 
+/** The whole of it, for messages that get no offsets and are no repeats. */
+export function unplacedPayload(node: string, messages: readonly OutgoingMessage[]): Buffer {
+  const parts: Buffer[] = [Buffer.from(`${payloadHeader(node, messages)} - - -\n`)]
+  for (const { head } of messages) parts.push(head, closingBrace)
+  return Buffer.concat(parts)
+}
+const closingBrace = Buffer.from('}')
+
 /**
  * Reads what came on a channel; undefined for anything that no node of this version has published, whoever did.
  * The checksum makes sure of that without parsing the texts, which go to clients as they are.

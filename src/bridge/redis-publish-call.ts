@@ -3,13 +3,14 @@ import { type HistoryLimits, KEY_TTL_MS, POSITION_EXTRA_TTL_MS } from './bridge.
 import { newEpoch } from './redis-epoch.ts'
 import type { RedisKeys } from './redis-keys.ts'
 import type { PublishBatch } from './redis-outgoing.ts'
-import { payloadHeader } from './redis-payload.ts'
+import { payloadHeader, unplacedPayload } from './redis-payload.ts'
+import { publishScript, relayScript, type Script } from './redis-scripts.ts'
 
 /** How long rooms begin in one epoch: less than any position begun in it lasts (POSITION_EXTRA_TTL_MS and more). */
 export const BEGINNINGS_TTL_MS = POSITION_EXTRA_TTL_MS / 2
 
-/** What a call of the publish script says beside its messages. */
-export interface PublishCallOptions extends HistoryLimits {
+/** What a call says beside its messages. */
+export interface PublishCallOptions {
   keys: RedisKeys
   node: string
   /** The tag of the slot's beginnings. */
@@ -19,9 +20,31 @@ export interface PublishCallOptions extends HistoryLimits {
   publishCommand: string
 }
 
-/** The keys and arguments of a call of the publish script, for messages of one room. */
-export function publishCall({ room, flights }: PublishBatch, options: PublishCallOptions) {
-  const { keys, historyTtlMs } = options
+/** A call of a script: its keys and arguments. */
+export interface ScriptCall {
+  script: Script
+  keys: string[]
+  args: (string | number | Buffer)[]
+}
+
+/** The call that publishes messages of one room: what is neither kept nor has a key is only passed on. */
+export function publishCall(batch: PublishBatch, options: PublishCallOptions): ScriptCall {
+  const isKept = batch.history !== undefined
+  return isKept || batch.flights.some(({ publication }) => publication.once !== undefined)
+    ? keepCall(batch, options)
+    : relayCall(batch, options)
+}
+
+function relayCall({ room, flights }: PublishBatch, options: PublishCallOptions): ScriptCall {
+  const channel = options.keys.channel(room)
+  const payload = unplacedPayload(options.node, flights)
+  const args = [channel, payload, Math.round(options.takenUntilMs), options.publishCommand]
+  return { script: relayScript, keys: [channel], args }
+}
+
+function keepCall({ room, history, flights }: PublishBatch, options: PublishCallOptions): ScriptCall {
+  const { keys } = options
+  const { size, ttlMs, maxBytes } = history ?? nothing
   const channel = keys.channel(room)
   // Redis Cluster wants a script's keys in its channel's slot, those too that stay unused.
   const names =
@@ -32,10 +55,10 @@ export function publishCall({ room, flights }: PublishBatch, options: PublishCal
     channel,
     payloadHeader(options.node, flights),
     Math.round(options.takenUntilMs),
-    room === undefined ? 0 : options.historySize,
-    historyTtlMs,
-    historyTtlMs + POSITION_EXTRA_TTL_MS,
-    options.historyMaxBytes,
+    size,
+    ttlMs,
+    ttlMs + POSITION_EXTRA_TTL_MS,
+    maxBytes,
     newEpoch(),
     KEY_TTL_MS,
     options.publishCommand,
@@ -45,8 +68,11 @@ export function publishCall({ room, flights }: PublishBatch, options: PublishCal
     const { once } = publication
     args.push(head, once === undefined ? 0 : names.push(keys.once(room, once.user, once.key)))
   }
-  return { keys: names, args }
+  return { script: publishScript, keys: names, args }
 }
+
+/** A broadcast keeps nothing. */
+const nothing: HistoryLimits = { size: 0, ttlMs: 0, maxBytes: 0 }
 
 /** What came of one message: `offset` is its own, or of a duplicate the first one's. */
 export interface Landing {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { BridgeHost, HistoryLimits, Publication, Published } from './bridge.ts'
+import type { BridgeHost, Publication, Published } from './bridge.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisClock } from './redis-clock.ts'
 import { type Flight, Flights } from './redis-flights.ts'
@@ -8,7 +8,7 @@ import type { RedisKeys } from './redis-keys.ts'
 import type { KnownPublish, RedisMarks } from './redis-marks.ts'
 import { Outgoing, type PublishBatch } from './redis-outgoing.ts'
 import { publishCall, readPublishReply } from './redis-publish-call.ts'
-import { LATE, publishScript } from './redis-scripts.ts'
+import { LATE } from './redis-scripts.ts'
 
 /** How often publishes on their way are looked at. */
 const TICK_MS = 100
@@ -31,7 +31,7 @@ export type PublisherHost = Pick<BridgeHost, 'node' | 'joins' | 'remember' | 'ca
   deliverEarly(publication: Publication, position: Flight['position'], mark: string | undefined): void
 }
 
-export interface RedisPublisherOptions extends HistoryLimits {
+export interface RedisPublisherOptions {
   keys: RedisKeys
   marks: RedisMarks
   clock: Clock
@@ -158,7 +158,7 @@ export class RedisPublisher {
   }
 
   #keepsHistory({ publication }: Flight): boolean {
-    return publication.room !== undefined && this.#options.historySize > 0
+    return publication.history !== undefined && publication.history.size > 0
   }
 
   #tick(): void {
@@ -211,14 +211,14 @@ export class RedisPublisher {
   }
 
   #run(client: RedisClient, batch: PublishBatch): Promise<unknown> {
-    const { keys, args } = publishCall(batch, {
+    const { script, keys, args } = publishCall(batch, {
       ...this.#options,
       node: this.#host?.node ?? '',
       takenUntilMs: this.#options.redisClock.at(this.#now) + DEADLINE_MS,
       publishCommand: client.publishCommand,
     })
     for (const flight of batch.flights) flight.sentAtMs = this.#now
-    return client.run(publishScript, keys, args)
+    return client.run(script, keys, args)
   }
 
   #land(flights: readonly Flight[], reply: (string | number)[]): void {
@@ -248,14 +248,12 @@ export class RedisPublisher {
    * it is in its place among the others', else ahead of it. Never rejects.
    */
   async #settle(flights: readonly Flight[]): Promise<void> {
-    const [first] = flights
-    const room = first?.publication.room
-    if (first?.position !== undefined && room !== undefined) {
+    const kept = flights.filter(({ position }) => position !== undefined)
+    const room = kept[0]?.publication.room
+    if (room !== undefined) {
       for (const flight of flights) flight.isSettling = true
-      if ((await this.#host?.catchUp(room)) === 'whole') {
-        for (const flight of flights) this.#flights.delivered(flight)
-        return
-      }
+      if ((await this.#host?.catchUp(room)) === 'whole')
+        for (const flight of kept) this.#flights.delivered(flight)
     }
     for (const flight of flights) this.#deliverEarly(flight)
   }

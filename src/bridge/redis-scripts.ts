@@ -151,6 +151,20 @@ return reply
 )
 
 /**
+ * Passes messages on, of which nothing is kept: it writes nothing. KEYS: one that never is there, in the channel's slot:
+ * a replica refuses to delete it, and so does not tell the few that listen to it. ARGV: channel, payload, deadline,
+ * publish command. Replies as the publish script does.
+ */
+export const relayScript = script(
+  `local time = redis.call('TIME')
+if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then return redis.error_reply('${LATE} too late') end
+redis.call('DEL', KEYS[1])
+redis.call(ARGV[4], ARGV[1], ARGV[2])
+return {'-', '-'}
+`,
+)
+
+/**
  * Reads a room's history. KEYS: messages, position, beginnings.
  * ARGV: since epoch ('' for none), since offset, limit, next epoch, position ttl, ttl of beginnings.
  * Replies {epoch, offset, 1 if complete, message…}.
@@ -233,7 +247,7 @@ return 'OK'
 `,
 )
 
-export const scripts = [publishScript, replayScript, heartbeatScript, checkScript]
+export const scripts = [publishScript, relayScript, replayScript, heartbeatScript, checkScript]
 
 interface ScriptServer {
   load(scripts: readonly Script[]): Promise<void>

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import { type HistoryLimits, type LinkStatus, noReplay, type Replay, type ReplayRequest } from './bridge.ts'
+import { type LinkStatus, noReplay, type Replay, type ReplayRequest } from './bridge.ts'
 import { RedisClient, type RedisServer } from './redis-client.ts'
 import { RedisClock } from './redis-clock.ts'
 import { hasLostScripts, isElsewhere } from './redis-fault.ts'
@@ -21,8 +21,7 @@ const PUBLISHER_FIRST_MS = 1000
 const RETIRE_MS = 3000
 
 export interface RedisShardOptions
-  extends HistoryLimits,
-    Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag'> {
+  extends Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag'> {
   server: RedisServer
   /** Whether it is one of a Cluster's masters. */
   isSharded: boolean
@@ -194,7 +193,7 @@ export class RedisShard {
   async replay(room: string, request: ReplayRequest): Promise<Replay> {
     const { client } = this.#publisherLink
     // In a stall the link may still count as up; a join must not find that out for itself, by waiting.
-    if (client === undefined || this.publisher.isStalled || this.#options.historySize === 0) return noReplay
+    if (client === undefined || this.publisher.isStalled || request.history.size === 0) return noReplay
     try {
       const reading = readHistory(client, room, request, this.#options)
       const replay = await within(this.#options.timeoutMs, reading, 'slow')

@@ -18,7 +18,7 @@ export class RoomHistory {
   constructor(epoch: string, limits: HistoryLimits, nowMs: number) {
     this.epoch = epoch
     this.#limits = limits
-    this.#expiresAt = nowMs + limits.historyTtlMs + POSITION_EXTRA_TTL_MS
+    this.#expiresAt = nowMs + limits.ttlMs + POSITION_EXTRA_TTL_MS
   }
 
   /** What the history takes in memory, about. */
@@ -48,17 +48,17 @@ export class RoomHistory {
     const text = write(this.#offset)
     this.#messages.push(text)
     this.#bytes += memoryOf(text)
-    while (this.#messages.length > this.#limits.historySize || this.#bytes > this.#limits.historyMaxBytes) {
+    while (this.#messages.length > this.#limits.size || this.#bytes > this.#limits.maxBytes) {
       this.#bytes -= memoryOf(this.#messages.shift() ?? '')
     }
-    this.#messagesExpireAt = nowMs + this.#limits.historyTtlMs
+    this.#messagesExpireAt = nowMs + this.#limits.ttlMs
     this.#expiresAt = this.#messagesExpireAt + POSITION_EXTRA_TTL_MS
     return text
   }
 
   replay({ since, limit }: ReplayRequest, nowMs: number): Replay {
     this.#dropExpired(nowMs)
-    this.#expiresAt = Math.max(this.#expiresAt, nowMs + this.#limits.historyTtlMs + POSITION_EXTRA_TTL_MS)
+    this.#expiresAt = Math.max(this.#expiresAt, nowMs + this.#limits.ttlMs + POSITION_EXTRA_TTL_MS)
     const { position } = this
     const first = this.#offset - this.#messages.length
     if (since === undefined) {

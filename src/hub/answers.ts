@@ -5,6 +5,16 @@ import type { ErrorEnvelope, Outbound, RequestId } from '../protocol/envelope.ts
 export type Answer = Sent | Promise<Sent>
 export type Sent = Outbound | string | undefined
 
+/** Something must be waited for before a request is carried out; what the client sent behind it waits as well. */
+export class Pending {
+  /** Resolves with what carries the request out. */
+  readonly ready: Promise<() => Answer>
+
+  constructor(ready: Promise<() => Answer>) {
+    this.ready = ready
+  }
+}
+
 export function withId(id: RequestId | undefined): { id?: RequestId } {
   return id === undefined ? {} : { id }
 }
@@ -13,7 +23,7 @@ export function withId(id: RequestId | undefined): { id?: RequestId } {
 export function refusal(
   code: ErrorCode,
   text: string,
-  { id, room }: { id: RequestId | undefined; room?: string | undefined },
+  { id, room }: { id?: RequestId | undefined; room?: string | undefined },
 ): ErrorEnvelope {
   return { type: 'error', code, message: text, ...withId(id), ...(room !== undefined && { room }) }
 }

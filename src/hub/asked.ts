@@ -3,8 +3,9 @@ import type { Decoded } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, MessageRequest, Request } from '../protocol/envelope.ts'
 import { refusal } from './answers.ts'
 import type { Client } from './client.ts'
-import { joinRefusal, messageRefusal } from './handlers.ts'
+import { joinRefusal } from './handlers.ts'
 import type { Hub } from './hub.ts'
+import { messageRefusal } from './message-handler.ts'
 
 /** What goes on when a hook was asked: the request, changed perhaps, or the error that answers it. */
 type Verdict = Decoded | Promise<Decoded>
@@ -17,7 +18,7 @@ export function askAbout(hooks: Hooks, hub: Hub, client: Client, request: Reques
     return settled(hooks.join(ask(client), askerOf(client), request.room), request)
   }
   if (request.type === 'message' && hooks.publish !== undefined) {
-    if (messageRefusal(client, request) !== undefined) return { ok: true, request }
+    if (messageRefusal(hub, client, request) !== undefined) return { ok: true, request }
     return settled(hooks.publish(ask(client), askerOf(client), request.room, request.content), request)
   }
   return { ok: true, request }

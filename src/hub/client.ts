@@ -11,6 +11,7 @@ import type { Counters } from './counters.ts'
 import { pingFrame, pongFrame, textFrame } from './frame.ts'
 import { Pulse, type Watched } from './heartbeat.ts'
 import { Outbox } from './outbox.ts'
+import type { RoomRates } from './room-rates.ts'
 import type { Socket } from './socket.ts'
 import type { Turn } from './turn.ts'
 import { UntoldDrops } from './untold-drops.ts'
@@ -47,6 +48,8 @@ export class Client implements Watched {
   /** What its token says of it; the hub alone gives it another (`renew`). */
   identity: Identity
   readonly rooms = new Set<string>()
+  /** What it has published into rooms with a rate; undefined for none. */
+  roomRates: RoomRates | undefined
   /** That of its membership in what goes to everybody. */
   readonly number: number
   readonly pulse = new Pulse()

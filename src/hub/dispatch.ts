@@ -21,7 +21,7 @@ export interface DispatchOptions {
   clients: ReadonlyMap<string, Client>
   counters: Counters
   clock: Clock
-  limits: { historySize: number; outboxMaxBytes: number }
+  limits: { outboxMaxBytes: number }
 }
 
 /** All that takes part between the bridge and a client's `send`, put together. */
@@ -34,7 +34,7 @@ export class Dispatch {
   readonly presences: Presences
 
   constructor({ node, bridge, presence, rules, clients, counters, clock, limits }: DispatchOptions) {
-    const { historySize, outboxMaxBytes: maxBytes } = limits
+    const { outboxMaxBytes: maxBytes } = limits
     const presences: Presences = new Presences({
       node,
       presence,
@@ -49,7 +49,7 @@ export class Dispatch {
     const early = new EarlyMemory(clock)
     const deliverer = new Deliverer(clients, early, clock)
     const { echoes } = this
-    const filler = new Filler({ bridge, echoes, rooms, deliverer, clients, counters, clock, historySize })
+    const filler = new Filler({ bridge, echoes, rooms, deliverer, clients, counters, clock })
     this.presences = presences
     this.rooms = rooms
     this.early = early
@@ -63,7 +63,6 @@ export class Dispatch {
       sequencer,
       early,
       counters,
-      historySize,
       maxBytes,
     })
   }

@@ -21,7 +21,6 @@ export interface FillerOptions {
   echoes: Echoes
   counters: Counters
   clock: Clock
-  historySize: number
 }
 
 /** What a read asked for, and under which epoch of the room: if that has changed, the answer may be older. */
@@ -49,8 +48,8 @@ export class Filler {
     const isOther = epoch !== undefined && epoch !== cursor.epoch
     const since = isOther ? { epoch, offset: 0 } : cursor
     const asked: Asked = { epoch: cursor.epoch, since, readsLeft: readsLeft - 1 }
-    const { bridge, historySize } = this.#options
-    const replay = bridge.replay(room.name, { since, limit: historySize })
+    const { history } = room.rule
+    const replay = this.#options.bridge.replay(room.name, { since, limit: history.size, history })
     return replay instanceof Promise
       ? replay.then((replay) => this.#take(room, asked, replay))
       : this.#take(room, asked, replay)
@@ -75,7 +74,11 @@ export class Filler {
 
   /** Nobody here knows the position: the room was opened in an outage. */
   #find(room: Room): Filled | Promise<Filled> {
-    const replay = this.#options.bridge.replay(room.name, { since: undefined, limit: 0 })
+    const replay = this.#options.bridge.replay(room.name, {
+      since: undefined,
+      limit: 0,
+      history: room.rule.history,
+    })
     const found = ({ position }: Replay): Filled => {
       if (position === undefined || room.cursor !== undefined || room.hold?.kind === 'opening')
         return 'unread'
@@ -145,6 +148,7 @@ export class Filler {
     for (const [index, text] of messages.entries()) {
       const position = { epoch: since.epoch, offset: since.offset + 1 + index }
       const missed = replayed(text, position, undefined)
+      for (const unplaced of waiting.takeAhead(position)) this.#options.deliverer.sendToRoom(room, unplaced)
       const live = waiting.take({ ...missed, excluded: this.#excludedFrom(missed) })
       if (position.offset <= (room.cursor?.offset ?? 0)) continue
       room.cursor = position

@@ -1,30 +1,29 @@
-import type { Published, Replay } from '../bridge/bridge.ts'
+import type { Replay } from '../bridge/bridge.ts'
 import { Denial, noSuchMethod } from '../hooks/hooks.ts'
 import { historyText, resultText } from '../protocol/codec.ts'
 import type {
-  Ack,
   CallRequest,
   ErrorEnvelope,
   HistoryRequest,
   Joined,
   JoinRequest,
   LeaveRequest,
-  MessageRequest,
   PingRequest,
   PresenceRequest,
   Request,
   RequestType,
 } from '../protocol/envelope.ts'
-import { type Answer, refusal, withId } from './answers.ts'
+import { type Answer, type Pending, refusal, withId } from './answers.ts'
 import { ask, askerOf } from './asked.ts'
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
+import { message } from './message-handler.ts'
 import { refresh } from './refresh.ts'
 
 /** Bytes of messages in one `history`: with its envelope a frame that clients take whose limit is 1 MiB, as many have. */
 const HISTORY_BYTES = 768 * 1024
 
-type Handler<R extends Request> = (hub: Hub, client: Client, request: R) => Answer
+type Handler<R extends Request> = (hub: Hub, client: Client, request: R) => Answer | Pending
 
 /** One function an inbound type. */
 const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } = {
@@ -39,7 +38,7 @@ const handlers: { [T in RequestType]: Handler<Extract<Request, { type: T }>> } =
 }
 
 /** Carries out one request; the type was validated by the codec, so it is a key of the table. */
-export function handle(hub: Hub, client: Client, request: Request): Answer {
+export function handle(hub: Hub, client: Client, request: Request): Answer | Pending {
   return (handlers[request.type] as Handler<Request>)(hub, client, request)
 }
 
@@ -55,17 +54,18 @@ export function joinRefusal(hub: Hub, client: Client, { id, room }: JoinRequest)
 function join(hub: Hub, client: Client, request: JoinRequest): Answer {
   const refused = joinRefusal(hub, client, request)
   if (refused !== undefined) return refused
-  const { id, room, since, presence } = request
+  const { id, room, since, last, presence } = request
   const joined = hub.join(
     client,
     room,
-    since,
+    { since, last },
     ({ scope, position, recovered, missed }): Joined => ({
       type: 'joined',
       ...withId(id),
       room,
       ...position,
-      ...(since !== undefined && { recovered, missed }),
+      ...(since !== undefined && { recovered }),
+      ...((since !== undefined || last !== undefined) && { missed }),
       ...(scope === 'node' && { scope }),
     }),
     presence,
@@ -78,44 +78,6 @@ function join(hub: Hub, client: Client, request: JoinRequest): Answer {
 function leave(hub: Hub, client: Client, { id, room }: LeaveRequest): Answer {
   hub.leave(client, room)
   return { type: 'left', ...withId(id), room }
-}
-
-/** Why a client may not publish. */
-export function messageRefusal(client: Client, { id, room }: MessageRequest): ErrorEnvelope | undefined {
-  if (room === undefined) {
-    if (!client.permissions.broadcast)
-      return refusal('forbidden', 'this token may not broadcast', { id, room })
-  } else if (!client.rooms.has(room)) {
-    return refusal('not_member', 'join the room first', { id, room })
-  } else if (!client.permissions.canPublish(room)) {
-    return refusal('forbidden', 'this token may not publish', { id, room })
-  }
-  return undefined
-}
-
-function message(hub: Hub, client: Client, request: MessageRequest): Answer {
-  const refused = messageRefusal(client, request)
-  if (refused !== undefined) return refused
-  const { id, room, content, echo } = request
-  const published = hub.publishText({
-    room,
-    content,
-    from: { client: client.id, user: client.user },
-    exclude: echo === true ? undefined : client.id,
-    once: request.key === undefined ? undefined : { user: client.keyOwner, key: request.key },
-  })
-  const answer = ({ scope, offset, duplicate }: Published): Ack | undefined => {
-    if (id === undefined) return undefined
-    return {
-      type: 'ack',
-      id,
-      ...(room !== undefined && { room }),
-      ...(offset !== undefined && { offset }),
-      scope,
-      ...(duplicate && { duplicate }),
-    }
-  }
-  return published instanceof Promise ? published.then(answer) : answer(published)
 }
 
 function history(hub: Hub, client: Client, { id, room, since, limit }: HistoryRequest): Answer {

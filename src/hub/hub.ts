@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
 import { noTokens, type Tokens } from '../auth/tokens.ts'
-import type { Bridge, BridgeHost, BridgeStatus, ClusterStatus, Published, Replay } from '../bridge/bridge.ts'
+import type {
+  Bridge,
+  BridgeHost,
+  BridgeStatus,
+  ClusterStatus,
+  HistoryLimits,
+  Published,
+  Replay,
+} from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
@@ -9,7 +17,7 @@ import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules } from '../rules/room-rules.ts'
-import { AppMessages } from './app-messages.ts'
+import { AppMessages, type PublishOptions } from './app-messages.ts'
 import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
@@ -19,6 +27,7 @@ import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { HubLimits, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
+import type { Wanted } from './membership.ts'
 import { expiryOf } from './refresh.ts'
 import type { Revoke } from './revoker.ts'
 import type { Rooms } from './rooms.ts'
@@ -34,6 +43,8 @@ export interface HubMessage {
   exclude: string | undefined
   /** Makes the publish idempotent: the same user's same key in the same room is published once. */
   once: { user: string; key: string } | undefined
+  /** What its room keeps; undefined for a message that is not kept. */
+  history: HistoryLimits | undefined
 }
 
 /** This node's clients and the delivery to them. */
@@ -160,20 +171,17 @@ export class Hub implements ClientContext {
   join(
     client: Client,
     room: string,
-    since: Position | undefined,
+    wanted: Wanted,
     answer: (joined: JoinResult) => Outbound,
     wantsPresence = false,
   ): boolean | Promise<boolean> {
-    return this.#dispatch.membership.join(client, room, since, answer, wantsPresence)
+    return this.#dispatch.membership.join(client, room, wanted, answer, wantsPresence)
   }
 
   /** Reads a room's history: `limit` messages after `since`, or else the newest; all that there are by default. */
-  replay(
-    room: string,
-    since: Position | undefined,
-    limit = this.limits.historySize,
-  ): Replay | Promise<Replay> {
-    return this.#bridge.replay(room, { since, limit: Math.min(limit, this.limits.historySize) })
+  replay(room: string, since: Position | undefined, limit = Infinity): Replay | Promise<Replay> {
+    const { history } = this.rooms.ruleOf(room)
+    return this.#bridge.replay(room, { since, limit: Math.min(limit, history.size), history })
   }
 
   leave(client: Client, room: string): void {
@@ -181,14 +189,14 @@ export class Hub implements ClientContext {
   }
 
   /** Publishes a value to a room, for the app that this hub is part of; see AppMessages. */
-  async publish(room: string, content: unknown, { user }: { user?: string } = {}): Promise<Published> {
+  async publish(room: string, content: unknown, options: PublishOptions = {}): Promise<Published> {
     if (room === undefined) throw new TypeError('not a room name')
-    return this.#appMessages.publish(room, content, user)
+    return this.#appMessages.publish(room, content, options)
   }
 
   /** The same to every client of every node. */
-  async broadcast(content: unknown, { user }: { user?: string } = {}): Promise<Published> {
-    return this.#appMessages.publish(undefined, content, user)
+  async broadcast(content: unknown, options: { user?: string } = {}): Promise<Published> {
+    return this.#appMessages.publish(undefined, content, options)
   }
 
   /** Ends a user's clients, or one client, on all nodes; see Control. */
@@ -212,9 +220,9 @@ export class Hub implements ClientContext {
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
-  publishText({ room, content, from, exclude, once }: HubMessage): Published | Promise<Published> {
+  publishText({ room, content, from, exclude, once, history }: HubMessage): Published | Promise<Published> {
     const head = messageHead(room, content, from, this.clock.wallMs())
-    const published = this.#bridge.publish({ room, head, exclude, once })
+    const published = this.#bridge.publish({ room, head, exclude, once, history })
     if (!(published instanceof Promise)) return this.#counted(published)
     if (exclude === undefined) this.#dispatch.echoes.want(from.client, head)
     this.#publishing++

@@ -79,8 +79,8 @@ export class Join {
       return false
     }
     if (this.#isReplayed(live) || this.#isBrought(live)) return false
-    // What comes in its place has all others before it.
-    if (live.kind === 'live') this.#through = undefined
+    // What comes in its place has all others before it; what is not kept has no place.
+    if (live.kind === 'live' && live.position !== undefined) this.#through = undefined
     return true
   }
 

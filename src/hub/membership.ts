@@ -23,7 +23,6 @@ export interface MembershipOptions {
   sequencer: Sequencer
   early: EarlyMemory
   counters: Counters
-  historySize: number
   /** What is held for one join. */
   maxBytes: number
 }
@@ -34,6 +33,12 @@ interface Entry {
   replay: Replay
 }
 
+/** What is wanted of the history: what follows `since`, or else the newest `last`. */
+export interface Wanted {
+  readonly since: Position | undefined
+  readonly last: number | undefined
+}
+
 /** Makes the `joined`. */
 type Answer = (joined: JoinResult) => Outbound
 
@@ -41,7 +46,7 @@ type Answer = (joined: JoinResult) => Outbound
 interface Joining {
   readonly client: Client
   readonly room: Room
-  readonly since: Position | undefined
+  readonly wanted: Wanted
   readonly answer: Answer
   readonly join: Join
   readonly wantsPresence: boolean
@@ -57,28 +62,28 @@ export class Membership {
   }
 
   /**
-   * Makes the client a member: `answer` makes its `joined`, which goes out ahead of the messages missed since `since`
-   * and of the live ones. False, and no answer, when the join cannot be completed now. Nothing is waited for where the
+   * Makes the client a member: `answer` makes its `joined`, which goes out ahead of the messages that are wanted of the
+   * history and of the live ones. False, and no answer, when the join cannot be completed now. Nothing is waited for where the
    * bridge answers at once.
    */
   join(
     client: Client,
     name: string,
-    since: Position | undefined,
+    wanted: Wanted,
     answer: Answer,
     wantsPresence: boolean,
   ): boolean | Promise<boolean> {
     const { rooms, early, maxBytes } = this.#options
     const room = rooms.open(name)
     const number = room.members.get(client) ?? early.arrive()
-    if (since === undefined && this.#positionOf(client, room) !== undefined) {
-      const entry = this.#enterInformed(room, since, undefined, wantsPresence)
+    if (wantsNone(wanted) && this.#positionOf(client, room) !== undefined) {
+      const entry = this.#enterInformed(room, wanted, undefined, wantsPresence)
       const admit = (entry: Entry) => this.#admitAgain(client, room, answer, entry, wantsPresence)
       return entry instanceof Promise ? entry.then(admit) : admit(entry)
     }
     const join = new Join(client, number, maxBytes, room.joins?.get(client))
-    const joining: Joining = { client, room, since, answer, join, wantsPresence }
-    const entry = this.#enterInformed(room, since, join, wantsPresence)
+    const joining: Joining = { client, room, wanted, answer, join, wantsPresence }
+    const entry = this.#enterInformed(room, wanted, join, wantsPresence)
     if (!(entry instanceof Promise)) return this.#admit(joining, entry)
     room.beginJoin(join)
     return entry.then((entry) => {
@@ -119,51 +124,57 @@ export class Membership {
   /** Who asks for presence is told when the other nodes' users are known. */
   #enterInformed(
     room: Room,
-    since: Position | undefined,
+    wanted: Wanted,
     join: Join | undefined,
     wantsPresence: boolean,
   ): Entry | Promise<Entry> {
     const ready = wantsPresence ? room.presence?.ready : undefined
     return ready === undefined
-      ? this.#enter(room, since, join)
-      : ready.then(() => this.#enter(room, since, join))
+      ? this.#enter(room, wanted, join)
+      : ready.then(() => this.#enter(room, wanted, join))
   }
 
   /** Subscribes the room, and then reads what was missed. */
-  #enter(room: Room, since: Position | undefined, join: Join | undefined): Entry | Promise<Entry> {
+  #enter(room: Room, wanted: Wanted, join: Join | undefined): Entry | Promise<Entry> {
     const scope = this.#options.bridge.subscribe(room.name)
     return scope instanceof Promise
-      ? scope.then((scope) => this.#read(room, since, join, scope))
-      : this.#read(room, since, join, scope)
+      ? scope.then((scope) => this.#read(room, wanted, join, scope))
+      : this.#read(room, wanted, join, scope)
   }
 
   #read(
     room: Room,
-    since: Position | undefined,
+    wanted: Wanted,
     join: Join | undefined,
     scope: Scope,
     readsLeft = READS,
   ): Entry | Promise<Entry> {
     if (scope === 'node' || readsLeft === 0) return { scope, replay: noReplay }
     const epoch = room.cursor?.epoch
-    const take = (replay: Replay): Entry | Promise<Entry> =>
-      isBehind(room, join, epoch, replay.position)
-        ? this.#read(room, since, join, scope, readsLeft - 1)
+    const { since, last } = wanted
+    const take = (replay: Replay): Entry | Promise<Entry> => {
+      if (since !== undefined && last !== undefined && replay.position !== undefined && !replay.isComplete)
+        return this.#read(room, { since: undefined, last }, join, scope, readsLeft)
+      return isBehind(room, join, epoch, replay.position)
+        ? this.#read(room, wanted, join, scope, readsLeft - 1)
         : { scope, replay }
-    const limit = since === undefined ? 0 : this.#options.historySize
-    const replay = this.#options.bridge.replay(room.name, { since, limit })
+    }
+    const { history } = room.rule
+    const limit = since === undefined ? Math.min(last ?? 0, history.size) : history.size
+    const replay = this.#options.bridge.replay(room.name, { since, limit, history })
     return replay instanceof Promise ? replay.then(take) : take(replay)
   }
 
-  #admit({ client, room, since, answer, join, wantsPresence }: Joining, { scope, replay }: Entry): true {
+  #admit({ client, room, wanted, answer, join, wantsPresence }: Joining, { scope, replay }: Entry): true {
     const { rooms, filler, sequencer, deliverer, counters } = this.#options
     const { position } = replay
     rooms.join(client, room, join.number)
     const mayLack = position !== undefined && filler.learn(room, position, client, false)
     room.tell(client, position !== undefined)
+    const { since, last } = wanted
     const recovered = since !== undefined && replay.isComplete
     if (since !== undefined) counters.recoveries[recovered ? 'recovered' : 'lost']++
-    const missed = recovered ? replay.messages.map((text, index) => missedSince(since, index, text)) : []
+    const missed = recovered || last !== undefined ? missedIn(replay) : []
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const { frame } of missed) client.recover(frame)
     room.presence?.watch(client, wantsPresence)
@@ -219,6 +230,14 @@ function isBehind(
   return join !== undefined && position.offset < cursor.offset && !join.holdsFrom(position)
 }
 
-function missedSince({ epoch, offset }: Position, index: number, text: string | Buffer): Live {
-  return replayed(text, { epoch, offset: offset + 1 + index }, undefined)
+function wantsNone({ since, last }: Wanted): boolean {
+  return since === undefined && last === undefined
+}
+
+/** All that was read: it ends at the room's position. */
+function missedIn({ position, messages }: Replay): Live[] {
+  if (position === undefined) return []
+  const { epoch, offset } = position
+  const before = offset - messages.length
+  return messages.map((text, index) => replayed(text, { epoch, offset: before + 1 + index }, undefined))
 }

@@ -3,7 +3,7 @@ import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { type Decoded, decode } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, Request } from '../protocol/envelope.ts'
-import type { Answer } from './answers.ts'
+import { type Answer, Pending } from './answers.ts'
 import { askAbout } from './asked.ts'
 import type { Client } from './client.ts'
 import { handle } from './handlers.ts'
@@ -146,7 +146,27 @@ export class ReadPump {
   #begin(decoded: Decoded, bytes: number): void {
     if (!decoded.ok) this.#answer(decoded.error, 0)
     else if (isAlone(decoded.request)) void this.#carryOutAlone(decoded.request)
-    else this.#answer(this.#carryOut(decoded.request), bytes)
+    else {
+      const answer = this.#carryOut(decoded.request)
+      if (answer instanceof Pending) void this.#carryOutLater(decoded.request, answer, bytes)
+      else this.#answer(answer, bytes)
+    }
+  }
+
+  /** What follows waits until the request is carried out, but not for its answer. Never rejects. */
+  async #carryOutLater(request: Request, pending: Pending, bytes: number): Promise<void> {
+    this.#isBusy = true
+    this.#hold(bytes)
+    const proceed = await this.#ready(request, pending)
+    this.#heldBytes -= bytes
+    this.#answer(this.#attempt(request, proceed), bytes)
+    this.#isBusy = false
+    this.#catchUp()
+  }
+
+  /** Never rejects. */
+  #ready(request: Request, { ready }: Pending): Promise<() => Answer> {
+    return ready.catch((error: unknown) => () => this.#failed(request, error))
   }
 
   /**
@@ -159,7 +179,8 @@ export class ReadPump {
     if (this.#answers !== undefined) await this.#answers
     while (bringsHistory(request) && this.#client.isOpen && this.#client.isBehind)
       await this.#client.progress()
-    const answer = this.#carryOut(request)
+    const done = this.#carryOut(request)
+    const answer = done instanceof Pending ? this.#attempt(request, await this.#ready(request, done)) : done
     const envelope = answer instanceof Promise ? await answer : answer
     if (envelope !== undefined) this.#client.reply(envelope)
     while (bringsHistory(request) && this.#client.isOpen && this.#client.isFull) await this.#client.progress()
@@ -181,13 +202,19 @@ export class ReadPump {
     this.#letGo()
   }
 
+  #carryOut(request: Request): Answer | Pending {
+    return this.#attempt(request, () => {
+      this.#hub.counters.requests[request.type]++
+      return handle(this.#hub, this.#client, request)
+    })
+  }
+
   /** The pump's one catch: a fault of ours is logged and answered, and ends nothing. */
-  #carryOut(request: Request): Answer {
+  #attempt<Done extends Answer | Pending>(request: Request, action: () => Done): Done | Answer {
     // Gone while this waited: it has left its rooms for good, and nothing more may come from it.
     if (!this.#client.isOpen) return undefined
-    this.#hub.counters.requests[request.type]++
     try {
-      const answer = handle(this.#hub, this.#client, request)
+      const answer = action()
       return answer instanceof Promise ? answer.catch((error) => this.#failed(request, error)) : answer
     } catch (error) {
       return this.#failed(request, error)
@@ -243,5 +270,6 @@ function isAlone({ type }: Request): boolean {
 }
 
 function bringsHistory(request: Request): boolean {
-  return request.type === 'history' || (request.type === 'join' && request.since !== undefined)
+  if (request.type === 'join') return request.since !== undefined || request.last !== undefined
+  return request.type === 'history'
 }

@@ -68,6 +68,7 @@ export class Sequencer {
   /** Fills what may be missing, also when no message shows that; see BridgeHost. */
   async catchUp(name: string): Promise<Filled> {
     const { rooms, filler } = this.#options
+    if (rooms.get(name)?.rule.history.size === 0) return 'whole'
     if (this.#catchUps >= CATCH_UPS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#catchUps++
     try {

@@ -1,3 +1,4 @@
+import type { Position } from '../protocol/envelope.ts'
 import { digestOf } from './early-memory.ts'
 import { headOf, type Live } from './live.ts'
 import type { Hold } from './room.ts'
@@ -7,14 +8,29 @@ export class Waiting {
   readonly #hold: Hold | undefined
   readonly #placed = new Map<string, Live>()
   readonly #early = new Map<string, Live>()
+  /** What has no place in the history, by the place of what it came ahead of. */
+  readonly #ahead = new Map<string, Live[]>()
 
   constructor(hold: Hold | undefined) {
     this.#hold = hold
+    const unplaced: Live[] = []
     for (const live of hold?.lives ?? []) {
       const { kind, position } = live
       if (kind === 'early') this.#early.set(digestOf(headOf(live)), live)
-      else if (position !== undefined) this.#placed.set(`${position.epoch} ${position.offset}`, live)
+      else if (position === undefined) unplaced.push(live)
+      else {
+        this.#placed.set(placeOf(position), live)
+        if (unplaced.length > 0) this.#ahead.set(placeOf(position), unplaced.splice(0))
+      }
     }
+  }
+
+  /** What came right ahead of this place without being kept: it does not wait any more. */
+  takeAhead(position: Position): readonly Live[] {
+    const lives = this.#ahead.get(placeOf(position))
+    if (lives === undefined || this.#hold === undefined) return []
+    this.#hold.lives = this.#hold.lives.filter((live) => !lives.includes(live))
+    return lives
   }
 
   /**
@@ -23,7 +39,7 @@ export class Waiting {
    */
   take(replayed: Live): Live {
     const { position } = replayed
-    const placed = this.#placed.get(`${position?.epoch} ${position?.offset}`)
+    const placed = position && this.#placed.get(placeOf(position))
     const key = this.#early.size === 0 ? '' : digestOf(headOf(replayed))
     const early = this.#early.get(key)
     if (early !== undefined && this.#hold !== undefined) {
@@ -33,4 +49,8 @@ export class Waiting {
     const known = placed ?? early
     return known === undefined ? replayed : { ...replayed, excluded: known.excluded }
   }
+}
+
+function placeOf({ epoch, offset }: Position): string {
+  return `${epoch} ${offset}`
 }

@@ -7,6 +7,7 @@ export const errorCodes = [
   'not_member',
   'room_limit',
   'rate_limited',
+  'bad_content',
   'unauthorized',
   'unavailable',
   'refused',

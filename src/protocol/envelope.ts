@@ -36,19 +36,26 @@ export const joinRequest = z.object({
   type: z.literal('join'),
   room: roomName,
   since: position.optional(),
+  /** The newest messages that are wanted of the room's history. */
+  last: z.int().min(1).optional(),
   /** Whether the client is to be told who is in the room. */
   presence: z.boolean().optional(),
 })
 export const leaveRequest = z.object({ ...base, type: z.literal('leave'), room: roomName })
-export const messageRequest = z.object({
-  ...base,
-  type: z.literal('message'),
-  room: roomName.optional(),
-  /** The sender's own JSON text, put in by the codec; it is never parsed again. */
-  content: z.string(),
-  echo: z.boolean().optional(),
-  key: z.string().min(1).max(64).optional(),
-})
+export const messageRequest = z
+  .object({
+    ...base,
+    type: z.literal('message'),
+    room: roomName.optional(),
+    /** The sender's own JSON text, put in by the codec; it is relayed as it stands. */
+    content: z.string(),
+    echo: z.boolean().optional(),
+    key: z.string().min(1).max(64).optional(),
+    /** False: it is delivered and forgotten. */
+    keep: z.boolean().optional(),
+  })
+  // What is not kept is not remembered by its key either.
+  .refine(({ key, keep }) => key === undefined || keep !== false, { path: ['key'] })
 export const historyRequest = z.object({
   ...base,
   type: z.literal('history'),
@@ -105,6 +112,7 @@ export interface Joined {
   offset?: number
   /** Only where `since` was asked for. */
   recovered?: boolean
+  /** How many messages of the history follow, where they were asked for. */
   missed?: number
   /** The bridge is unreachable: only messages of this node arrive for now. */
   scope?: 'node'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { RoomPattern } from '../auth/permissions.ts'
+import type { HistoryLimits } from '../bridge/bridge.ts'
 import { isStandardSchema, type StandardSchema } from './standard-schema.ts'
 
 const HOUR_MS = 60 * 60 * 1000
@@ -85,7 +86,7 @@ export function placeInRules(path: readonly PropertyKey[], given: unknown): stri
 /** What holds for a room. Units are in the names. */
 export interface RoomRule {
   /** Complete: what the rule does not name has the default settings. */
-  readonly history: { readonly size: number; readonly ttlMs: number; readonly maxBytes: number }
+  readonly history: HistoryLimits
   /** Undefined: nobody is told who is in the room. */
   readonly presence: PresenceRule | undefined
   /** Who may publish: `server` is the app that embeds the hub, and the API. */

@@ -8,22 +8,17 @@ const historyTotalBytes = 1_000_000
 
 bridgeContract('memory', {
   nodes: 1,
-  create: (limits) => new MemoryBridge({ ...limits, historyTotalBytes }, systemClock),
+  create: () => new MemoryBridge({ historyTotalBytes }, systemClock),
 })
 
 t.test('all rooms together keep no more than they may: those idle for longest lose theirs', async (t) => {
-  const limits = {
-    historySize: 10,
-    historyTtlMs: 60_000,
-    historyMaxBytes: 100_000,
-    historyTotalBytes: 10_000,
-  }
-  const node = new TestNode(new MemoryBridge(limits, systemClock))
+  const bridge = new MemoryBridge({ historyTotalBytes: 10_000 }, systemClock)
+  const node = new TestNode(bridge, { size: 10, ttlMs: 60_000, maxBytes: 100_000 })
   t.teardown(() => node.bridge.close())
   const read = async (room: string) =>
-    (await node.bridge.replay(room, { since: undefined, limit: 10 })).messages.length
+    (await node.replay(room, { since: undefined, limit: 10 })).messages.length
   await node.publish('kept', 1)
-  const { position: seen } = await node.bridge.replay('idle', { since: undefined, limit: 0 })
+  const { position: seen } = await node.replay('idle', { since: undefined, limit: 0 })
   await node.publish('idle', 1)
   for (let n = 0; n < 30; n++) {
     await node.publish(`room ${n}`, 'x'.repeat(200))
@@ -32,19 +27,19 @@ t.test('all rooms together keep no more than they may: those idle for longest lo
   t.equal(await read('idle'), 0)
   t.equal(await read('room 29'), 1)
   t.equal(await read('kept'), 10)
-  const again = await node.bridge.replay('idle', { since: seen, limit: 9 })
+  const again = await node.replay('idle', { since: seen, limit: 9 })
   t.match(again, { isComplete: false }, 'and nobody takes the new history for the old one')
 })
 
 t.test('keys of publishes are remembered by what they take of memory', async (t) => {
-  const limits = { historySize: 0, historyTtlMs: 1000, historyMaxBytes: 1, historyTotalBytes: 1024 }
-  const bridge = new MemoryBridge(limits, systemClock)
+  const bridge = new MemoryBridge({ historyTotalBytes: 1024 }, systemClock)
   t.teardown(() => bridge.close())
   // Written as JSON, each of these characters has six.
   const publish = (n: number) =>
     bridge.publish({
       room: `room ${n}`,
       head: '{}',
+      history: undefined,
       exclude: undefined,
       once: { user: '\u0001'.repeat(256), key: `\u0416${'\u0001'.repeat(63)}` },
     })

@@ -14,25 +14,25 @@ t.teardown(async () => {
   await cluster.stop()
 })
 
-bridgeContract('one Redis', { nodes: 2, create: (limits) => redisBridge(single.url, limits) })
-bridgeContract('Redis Cluster', { nodes: 2, create: (limits) => redisBridge(cluster.url, limits) })
+bridgeContract('one Redis', { nodes: 2, create: () => redisBridge(single.url) })
+bridgeContract('Redis Cluster', { nodes: 2, create: () => redisBridge(cluster.url) })
 
-const limits = { historySize: 5, historyTtlMs: 60_000, historyMaxBytes: 100_000 }
+const limits = { size: 5, ttlMs: 60_000, maxBytes: 100_000 }
 
 async function nodeWith(t: Test, some: Partial<typeof limits> = {}): Promise<TestNode> {
-  const node = new TestNode(redisBridge(single.url, { ...limits, ...some }))
+  const node = new TestNode(redisBridge(single.url), { ...limits, ...some })
   t.teardown(() => node.bridge.close())
   await node.bridge.whenUp(5000)
   return node
 }
 
 t.test('what nodes without history publish is a hole to those with one, and they say so', async (t) => {
-  const [keeps, keepsNot] = [await nodeWith(t), await nodeWith(t, { historySize: 0 })]
+  const [keeps, keepsNot] = [await nodeWith(t), await nodeWith(t, { size: 0 })]
   t.match(await keeps.publish('r', 1), { offset: 1 })
-  const { position } = await keeps.bridge.replay('r', { since: undefined, limit: 0 })
+  const { position } = await keeps.replay('r', { since: undefined, limit: 0 })
   t.match(position, { offset: 1 })
   t.match(await keepsNot.publish('r', 2), { offset: undefined })
-  const { isComplete } = await keeps.bridge.replay('r', { since: position, limit: 9 })
+  const { isComplete } = await keeps.replay('r', { since: position, limit: 9 })
   t.equal(isComplete, false)
 })
 
@@ -50,7 +50,7 @@ t.test("a room's key of another type is replaced, and harms no other room", asyn
     const [, room] = /\{([pqs])\}/.exec(key) ?? []
     if (kinds[room as keyof typeof kinds].test(key)) await single.command('SADD', key, 'x')
   }
-  t.equal((await node.bridge.replay('p', { since: { epoch: 'x', offset: 0 }, limit: 9 })).isComplete, false)
+  t.equal((await node.replay('p', { since: { epoch: 'x', offset: 0 }, limit: 9 })).isComplete, false)
   for (const room of ['p', 'q', 's']) {
     t.match(
       await node.publish(room, 1, { once }),
@@ -58,7 +58,7 @@ t.test("a room's key of another type is replaced, and harms no other room", asyn
       room,
     )
     t.match(await node.publish(room, 1, { once }), { scope: 'cluster', duplicate: true })
-    t.equal((await node.bridge.replay(room, { since: undefined, limit: 9 })).messages.length, 1)
+    t.equal((await node.replay(room, { since: undefined, limit: 9 })).messages.length, 1)
   }
   t.match(node.bridge.status(), { state: 'up' })
 })
@@ -70,7 +70,7 @@ for (const [kind, url, servers] of [
   t.test(
     `${kind}: joins of rooms in which nothing was said leave no keys, and are recovered from`,
     async (t) => {
-      const nodes = [redisBridge(url, limits), redisBridge(url, limits)].map((bridge) => new TestNode(bridge))
+      const nodes = [redisBridge(url), redisBridge(url)].map((bridge) => new TestNode(bridge))
       const [one, two] = nodes as [TestNode, TestNode]
       t.teardown(() => Promise.all(nodes.map(({ bridge }) => bridge.close())))
       await Promise.all(nodes.map(({ bridge }) => bridge.whenUp(5000)))
@@ -78,7 +78,7 @@ for (const [kind, url, servers] of [
       const none = { since: undefined, limit: 0 }
       // On a Cluster each slot may have a key.
       for (let n = 0; n < (servers.length > 1 ? 2 : 20); n++)
-        await Promise.all(Array.from({ length: 1000 }, (_, m) => one.bridge.replay(`new ${n} ${m}`, none)))
+        await Promise.all(Array.from({ length: 1000 }, (_, m) => one.replay(`new ${n} ${m}`, none)))
       const keys = (
         await Promise.all(servers.map((server) => server.command('KEYS', '*')))
       ).flat() as string[]
@@ -88,13 +88,13 @@ for (const [kind, url, servers] of [
       )
       t.ok(keys.length <= 16_384 + 10, `${keys.length} keys, one a slot at most`)
 
-      const { position: since } = await one.bridge.replay('new 0 0', none)
+      const { position: since } = await one.replay('new 0 0', none)
       await two.publish('new 0 0', 'first')
-      t.match(await one.bridge.replay('new 0 0', { since, limit: 9 }), { isComplete: true })
+      t.match(await one.replay('new 0 0', { since, limit: 9 }), { isComplete: true })
       // Whatever of it is lost, nothing is called complete that is not.
       for (const lost of ['messages', 'position', 'messages|position', 'all']) {
         await two.publish('new 0 0', 'before')
-        const { position: seen } = await one.bridge.replay('new 0 0', none)
+        const { position: seen } = await one.replay('new 0 0', none)
         await two.publish('new 0 0', 'missed')
         for (const server of servers) {
           if (lost === 'all') await server.command('FLUSHALL')
@@ -102,7 +102,7 @@ for (const [kind, url, servers] of [
             if (new RegExp(lost).test(key)) await server.command('DEL', key)
         }
         for (const from of [since, seen]) {
-          const { isComplete, messages } = await two.bridge.replay('new 0 0', { since: from, limit: 9 })
+          const { isComplete, messages } = await two.replay('new 0 0', { since: from, limit: 9 })
           const hasMissed = messages.some((text) => String(text).includes('"missed"'))
           t.ok(!isComplete || hasMissed, `${lost} lost`)
         }
@@ -137,7 +137,7 @@ t.test(
     const [former, present] = [await TcpRelay.open(single.port), await TcpRelay.open(single.port)]
     present.latencyMs = 20
     const named = { port: former.port, epoch: 1 }
-    const node = new TestNode(redisBridge(await startSentinel(t, named), limits))
+    const node = new TestNode(redisBridge(await startSentinel(t, named)))
     t.teardown(async () => {
       await node.bridge.close()
       await Promise.all([former.close(), present.close()])
@@ -157,7 +157,7 @@ t.test(
 
 t.test('what the history does not have any more is asked for once, what cannot be read again', async (t) => {
   const relay = await TcpRelay.open(single.port)
-  const node = new TestNode(redisBridge(relay.url, limits))
+  const node = new TestNode(redisBridge(relay.url))
   t.teardown(async () => {
     await node.bridge.close()
     await relay.close()
@@ -183,15 +183,15 @@ t.test('rooms that begin in one epoch are bounded, and none begins twice in one'
   await node.publish('first', 1)
   const { key, rooms } = await beginnings()
   t.ok(rooms >= 1)
-  const { position: empty } = await node.bridge.replay('empty', { since: undefined, limit: 0 })
-  t.ok((await node.bridge.replay('empty', { since: empty, limit: 1 })).isComplete)
+  const { position: empty } = await node.replay('empty', { since: undefined, limit: 0 })
+  t.ok((await node.replay('empty', { since: empty, limit: 1 })).isComplete)
   await single.command('HSET', key, 'rooms', 10_000)
   await node.publish('second', 1)
   t.equal((await beginnings()).rooms, 1, 'begun anew')
-  t.notOk((await node.bridge.replay('empty', { since: empty, limit: 1 })).isComplete)
-  const since = (await node.bridge.replay('first', { since: undefined, limit: 0 })).position
+  t.notOk((await node.replay('empty', { since: empty, limit: 1 })).isComplete)
+  const since = (await node.replay('first', { since: undefined, limit: 0 })).position
   t.match(since, { offset: 1 }, 'what had begun goes on')
   for (const kind of ['messages', 'position']) await single.command('DEL', `test:${kind}:{first}`)
   for (const content of [2, 3]) await node.publish('first', content)
-  t.notOk((await node.bridge.replay('first', { since, limit: 9 })).isComplete)
+  t.notOk((await node.replay('first', { since, limit: 9 })).isComplete)
 })

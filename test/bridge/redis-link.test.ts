@@ -8,7 +8,6 @@ import { startRedis, TestRedis } from '../support/redis.ts'
 import { redisBridge } from '../support/redis-bridge.ts'
 import { pollUntil } from '../support/until.ts'
 
-const limits = { historySize: 10, historyTtlMs: 10_000, historyMaxBytes: 10_000 }
 const host = {
   node: 'n',
   joins: 0,
@@ -22,7 +21,7 @@ const host = {
 
 /** The bridge over `url`, with a way to ask what its links say. */
 function bridgeOver(t: Test, url: string) {
-  const bridge = redisBridge(url, limits)
+  const bridge = redisBridge(url)
   t.teardown(() => bridge.close())
   bridge.start(host)
   const says = (reason: string) =>

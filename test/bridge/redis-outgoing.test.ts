@@ -8,6 +8,7 @@ const publishes = fc.array(
   fc.record({
     room: fc.constantFrom('a', 'b', undefined),
     size: fc.oneof({ weight: 9, arbitrary: fc.nat(100) }, fc.constant(PAYLOAD_BYTES / 2)),
+    isKept: fc.boolean(),
     goes: fc.boolean(),
   }),
   { maxLength: 300 },
@@ -19,13 +20,16 @@ function counter(): () => number {
   return () => ++count
 }
 
+const kept = { size: 1, ttlMs: 1000, maxBytes: 1000 }
+
 t.test('batches keep the order of all publishes, one room each, and are bounded', async (t) => {
   fc.assert(
     fc.property(publishes, (all) => {
       const outgoing = new Outgoing()
       const flights = new Flights(counter(), () => {})
-      const begun = all.map(({ room, size }) => {
-        const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined }
+      const begun = all.map(({ room, size, isKept }) => {
+        const history = isKept ? kept : undefined
+        const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined, history }
         const flight = flights.begin(
           publication,
           { mark: undefined, isRepeat: false, isOneWay: false },
@@ -40,9 +44,9 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
         batches.flatMap(({ flights }) => flights.map(({ sequence }) => sequence)),
         [...going].map(({ sequence }) => sequence),
       )
-      for (const { room, flights } of batches) {
+      for (const { room, history, flights } of batches) {
         t.ok(flights.length > 0 && flights.length <= PAYLOAD_MESSAGES)
-        t.ok(flights.every(({ publication }) => publication.room === room))
+        t.ok(flights.every(({ publication }) => publication.room === room && publication.history === history))
         const allButLast = flights.slice(0, -1).reduce((bytes, { head }) => bytes + head.length, 0)
         t.ok(allButLast < PAYLOAD_BYTES)
       }
@@ -60,7 +64,7 @@ t.test('a run of one room goes together', async (t) => {
   const outgoing = new Outgoing()
   const flights = new Flights(counter(), () => {})
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
-    const publication = { room, head: '{', exclude: undefined, once: undefined }
+    const publication = { room, head: '{', exclude: undefined, once: undefined, history: undefined }
     outgoing.add(flights.begin(publication, { mark: undefined, isRepeat: false, isOneWay: false }, () => {}))
   }
   t.strictSame(

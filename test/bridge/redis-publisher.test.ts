@@ -8,7 +8,7 @@ import { RedisPublisher } from '../../src/bridge/redis-publisher.ts'
 import { turnEnd } from '../support/fake-socket.ts'
 
 /** A publisher whose Redis, hub, clock, timers and turn the test plays. */
-function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = {}) {
+function setUp(t: Test, { comesBack = (): boolean => true, size = 10 } = {}) {
   const calls: { resolve(reply: unknown): void; reject(error: Error): void }[] = []
   /** What this node's members got ahead of its place. */
   const early: [string, number | undefined][] = []
@@ -37,9 +37,6 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
     clock,
     redisClock: new RedisClock(),
     log: { debug() {}, info() {}, warn() {}, error() {} },
-    historySize,
-    historyTtlMs: 1000,
-    historyMaxBytes: 1000,
     nextSequence: () => ++sequence,
     beginningsTag: () => 'nodes',
     client: () => (state.isUp ? client : undefined),
@@ -57,8 +54,9 @@ function setUp(t: Test, { comesBack = (): boolean => true, historySize = 10 } = 
     onceRested: (send) => ends.push(send),
     deliverEarly: ({ head }, position) => early.push([head, position?.offset]),
   })
+  const history = { size, ttlMs: 1000, maxBytes: 1000 }
   const publish = (head: string, more: Partial<Publication> = {}) =>
-    publisher.publish({ room: 'r', head, exclude: undefined, once: undefined, ...more })
+    publisher.publish({ room: 'r', head, exclude: undefined, once: undefined, history, ...more })
   const endTurn = () => {
     for (const send of ends.splice(0)) send()
   }
@@ -126,7 +124,7 @@ t.test('without history it is delivered when Redis has it, before what comes bac
   let isSubscribed = false
   const { publisher, calls, early, reads, publish, endTurn } = setUp(t, {
     comesBack: () => isSubscribed,
-    historySize: 0,
+    size: 0,
   })
   const first = publish('first')
   const elsewhere = publish('elsewhere', { room: 'other' })
@@ -280,7 +278,7 @@ t.test('rooms that another master has now do not wait for what is on its way her
 })
 
 t.test('a repeat that Redis takes for new, after a flush, is delivered', async (t) => {
-  const { publisher, calls, early, publish, endTurn } = setUp(t, { historySize: 0 })
+  const { publisher, calls, early, publish, endTurn } = setUp(t, { size: 0 })
   const once = { once: { user: 'u', key: 'k' } }
   void publish('first', once)
   endTurn()

@@ -17,11 +17,10 @@ t.teardown(async () => {
   await cluster.stop()
 })
 
-const limits = { historySize: 5, historyTtlMs: 60_000, historyMaxBytes: 100_000 }
 const rule = { lingerMs: 100, listMax: 200, intervalMs: 100 }
 
 async function create(url: string) {
-  const bridge = redisBridge(url, limits)
+  const bridge = redisBridge(url)
   const { node } = new TestNode(bridge)
   await bridge.whenUp(5000)
   const presence = new RedisPresence(bridge.roomChannels, { clock: systemClock, timers: systemTimers })

@@ -9,9 +9,13 @@ import type {
   HistoryLimits,
   Note,
   Publication,
+  Replay,
+  ReplayRequest,
 } from '../../src/bridge/bridge.ts'
 import { messageHead } from '../../src/protocol/codec.ts'
 import { pollUntil } from './until.ts'
+
+const limits: HistoryLimits = { size: 5, ttlMs: 60_000, maxBytes: 100_000 }
 
 /** A node in miniature: a bridge and what it has delivered. */
 export class TestNode implements BridgeHost {
@@ -30,8 +34,11 @@ export class TestNode implements BridgeHost {
     missed: () => void this.missed++,
   }
 
-  constructor(bridge: Bridge) {
+  readonly history: HistoryLimits
+
+  constructor(bridge: Bridge, history = limits) {
     this.bridge = bridge
+    this.history = history
     bridge.start(this)
   }
 
@@ -66,7 +73,12 @@ export class TestNode implements BridgeHost {
 
   publish(room: string | undefined, content: unknown, more: Partial<Publication> = {}) {
     const head = messageHead(room, JSON.stringify(content), { client: 'c', user: 'u' }, 1)
-    return this.bridge.publish({ room, head, exclude: undefined, once: undefined, ...more })
+    const history = room === undefined ? undefined : this.history
+    return this.bridge.publish({ room, head, exclude: undefined, once: undefined, history, ...more })
+  }
+
+  replay(room: string, request: Omit<ReplayRequest, 'history'>): Replay | Promise<Replay> {
+    return this.bridge.replay(room, { ...request, history: this.history })
   }
 
   /** Resolves when the room's deliveries are these. */
@@ -138,7 +150,7 @@ async function publishedInOneTurn(
       t.strictSame(got(), wanted)
     }
     if (room === undefined) continue
-    const { messages } = await nodes[1].bridge.replay(room, { since: undefined, limit: 1000 })
+    const { messages } = await nodes[1].replay(room, { since: undefined, limit: 1000 })
     t.strictSame(
       messages.map((text) => JSON.parse(String(text)).content[0]),
       historySize === 0 ? [] : wanted.map(({ n }) => n).slice(-historySize),
@@ -154,15 +166,13 @@ async function publishedInOneTurn(
 export interface ContractOptions {
   /** Makes the nodes' bridges, all of one cluster; a memory bridge has one node only. */
   nodes: number
-  create(limits: HistoryLimits): Bridge
+  create(): Bridge
 }
-
-const limits: HistoryLimits = { historySize: 5, historyTtlMs: 60_000, historyMaxBytes: 100_000 }
 
 /** What every bridge does alike (PROTOCOL.md); each implementation runs it in a few lines. */
 export function bridgeContract(name: string, { nodes, create }: ContractOptions): void {
   const setUp = async (t: Test, some: Partial<HistoryLimits> = {}) => {
-    const all = Array.from({ length: nodes }, () => new TestNode(create({ ...limits, ...some })))
+    const all = Array.from({ length: nodes }, () => new TestNode(create(), { ...limits, ...some }))
     t.teardown(() => Promise.all(all.map(({ bridge }) => bridge.close())))
     await Promise.all(all.map(({ bridge }) => bridge.whenUp(5000)))
     return { all, first: all[0] as TestNode, last: all.at(-1) as TestNode, room: `room ${randomUUID()}` }
@@ -193,7 +203,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
   })
 
   t.test(`${name}: every node sees one order, whoever publishes`, async (t) => {
-    const { all, first, room } = await setUp(t, { historySize: 1000 })
+    const { all, first, room } = await setUp(t, { size: 1000 })
     for (const node of all) await node.bridge.subscribe(room)
     await Promise.all(
       all.flatMap((node, i) => Array.from({ length: 100 }, (_, n) => node.publish(room, [i, n]))),
@@ -249,7 +259,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
   })
 
   t.test(`${name}: content travels byte for byte, and large`, async (t) => {
-    const { first, last, room } = await setUp(t, { historyMaxBytes: 10_000_000 })
+    const { first, last, room } = await setUp(t, { maxBytes: 10_000_000 })
     await last.bridge.subscribe(room)
     const contents = [
       '9007199254740993',
@@ -265,13 +275,14 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
         head: messageHead(room, content, { client: 'c', user: 'u' }, 1),
         exclude: undefined,
         once: undefined,
+        history: first.history,
       })
     }
     await pollUntil('all of them', () => last.delivered.length === contents.length || undefined)
     for (const [index, content] of contents.entries()) {
       t.ok(String(last.delivered[index]?.text).includes(`"content":${content},"from"`))
     }
-    const { messages } = await last.bridge.replay(room, { since: undefined, limit: 10 })
+    const { messages } = await last.replay(room, { since: undefined, limit: 10 })
     t.strictSame(
       messages.map(String),
       last.delivered.slice(1).map(({ text }) => String(text)),
@@ -280,13 +291,13 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
 
   t.test(`${name}: a position is taken up again without a hole, or not at all`, async (t) => {
     const { first, last, room } = await setUp(t)
-    const { position: start } = await last.bridge.replay(room, { since: undefined, limit: 0 })
+    const { position: start } = await last.replay(room, { since: undefined, limit: 0 })
     t.match(start, { offset: 0 })
     const since = (offset: number) => ({ since: { epoch: start?.epoch ?? '', offset }, limit: 100 })
-    t.match(await last.bridge.replay(room, since(0)), { isComplete: true, messages: [] })
+    t.match(await last.replay(room, since(0)), { isComplete: true, messages: [] })
     for (let n = 1; n <= 5; n++) await first.publish(room, n)
     const read = async (offset: number) => {
-      const { isComplete, messages, position } = await last.bridge.replay(room, since(offset))
+      const { isComplete, messages, position } = await last.replay(room, since(offset))
       t.match(position, { epoch: start?.epoch })
       return [isComplete, messages.map((text) => JSON.parse(String(text)).content)]
     }
@@ -297,9 +308,9 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
     await first.publish(room, 6)
     t.strictSame(await read(0), [false, []], 'the first one is gone')
     t.strictSame(await read(1), [true, [2, 3, 4, 5, 6]])
-    const other = await last.bridge.replay(room, { since: { epoch: 'other', offset: 6 }, limit: 9 })
+    const other = await last.replay(room, { since: { epoch: 'other', offset: 6 }, limit: 9 })
     t.match(other, { isComplete: false, messages: [], position: { epoch: start?.epoch, offset: 6 } })
-    const limited = await last.bridge.replay(room, {
+    const limited = await last.replay(room, {
       since: { epoch: start?.epoch ?? '', offset: 2 },
       limit: 2,
     })
@@ -308,7 +319,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
       [3, 4],
     )
     t.notOk(limited.isComplete, 'two of four are not all')
-    const newest = await last.bridge.replay(room, { since: undefined, limit: 2 })
+    const newest = await last.replay(room, { since: undefined, limit: 2 })
     t.strictSame(
       newest.messages.map((text) => JSON.parse(String(text)).content),
       [5, 6],
@@ -316,52 +327,52 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
   })
 
   t.test(`${name}: a room keeps no more bytes than it may`, async (t) => {
-    const { first, room } = await setUp(t, { historyMaxBytes: 1200 })
-    const { position } = await first.bridge.replay(room, { since: undefined, limit: 0 })
+    const { first, room } = await setUp(t, { maxBytes: 1200 })
+    const { position } = await first.replay(room, { since: undefined, limit: 0 })
     for (let n = 1; n <= 4; n++) await first.publish(room, 'x'.repeat(400))
-    const all = await first.bridge.replay(room, { since: undefined, limit: 9 })
+    const all = await first.replay(room, { since: undefined, limit: 9 })
     t.equal(all.messages.length, 2)
     t.equal(all.position?.offset, 4)
     await first.publish(room, 'x'.repeat(2000))
-    t.match(await first.bridge.replay(room, { since: undefined, limit: 9 }), {
+    t.match(await first.replay(room, { since: undefined, limit: 9 }), {
       messages: [],
       position: { offset: 5 },
     })
     const whole = { epoch: position?.epoch ?? '', offset: 5 }
-    t.match(await first.bridge.replay(room, { since: whole, limit: 9 }), { isComplete: true, messages: [] })
+    t.match(await first.replay(room, { since: whole, limit: 9 }), { isComplete: true, messages: [] })
     await first.publish(room, 'y')
-    t.match(await first.bridge.replay(room, { since: whole, limit: 9 }), {
+    t.match(await first.replay(room, { since: whole, limit: 9 }), {
       isComplete: true,
       messages: { length: 1 },
     })
   })
 
   t.test(`${name}: history lapses, its position stays`, async (t) => {
-    const { first, room } = await setUp(t, { historyTtlMs: 100 })
-    const { position } = await first.bridge.replay(room, { since: undefined, limit: 0 })
+    const { first, room } = await setUp(t, { ttlMs: 100 })
+    const { position } = await first.replay(room, { since: undefined, limit: 0 })
     await first.publish(room, 1)
     await pollUntil('lapse', async () => {
-      const { messages } = await first.bridge.replay(room, { since: undefined, limit: 9 })
+      const { messages } = await first.replay(room, { since: undefined, limit: 9 })
       return messages.length === 0 || undefined
     })
     const since = { epoch: position?.epoch ?? '', offset: 0 }
-    t.match(await first.bridge.replay(room, { since, limit: 9 }), {
+    t.match(await first.replay(room, { since, limit: 9 }), {
       isComplete: false,
       position: { ...since, offset: 1 },
     })
-    t.match(await first.bridge.replay(room, { since: { ...since, offset: 1 }, limit: 9 }), {
+    t.match(await first.replay(room, { since: { ...since, offset: 1 }, limit: 9 }), {
       isComplete: true,
     })
     t.match(await first.publish(room, 2), { offset: 2 })
   })
 
   t.test(`${name}: a size of 0 keeps nothing`, async (t) => {
-    const { first, last, room } = await setUp(t, { historySize: 0 })
+    const { first, last, room } = await setUp(t, { size: 0 })
     await last.bridge.subscribe(room)
     t.strictSame(await first.publish(room, 1), { scope: 'cluster' })
     await last.hears(room, [1])
     t.notOk(String(last.delivered[0]?.text).includes('offset'))
-    t.match(await first.bridge.replay(room, { since: undefined, limit: 9 }), {
+    t.match(await first.replay(room, { since: undefined, limit: 9 }), {
       position: undefined,
       messages: [],
     })
@@ -396,19 +407,14 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
     })
   })
 
-  for (const historySize of [1000, 5, 0]) {
-    t.test(
-      `${name}: one turn's publishes are as if one by one, with a history of ${historySize}`,
-      async (t) => {
-        const { first, last } = await setUp(t, { historySize, historyMaxBytes: 10_000_000 })
-        await fc.assert(
-          fc.asyncProperty(turnOfPublishes, (steps) =>
-            publishedInOneTurn(t, [first, last], historySize, steps),
-          ),
-          { numRuns: 8 },
-        )
-      },
-    )
+  for (const size of [1000, 5, 0]) {
+    t.test(`${name}: one turn's publishes are as if one by one, with a history of ${size}`, async (t) => {
+      const { first, last } = await setUp(t, { size, maxBytes: 10_000_000 })
+      await fc.assert(
+        fc.asyncProperty(turnOfPublishes, (steps) => publishedInOneTurn(t, [first, last], size, steps)),
+        { numRuns: 8 },
+      )
+    })
   }
 
   t.test(
@@ -479,7 +485,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
       if (nodes === 1) return
       await pollUntil('one has ended', () => Date.now() > now + 300)
       t.equal(await last.bridge.keep([note('d', 1, 60_000)]), 'kept')
-      const [third] = [new TestNode(create(limits))]
+      const [third] = [new TestNode(create())]
       t.teardown(() => third.bridge.close())
       await third.bridge.whenUp(5000)
       const fresh = await third.bridge.readNotes()
@@ -501,7 +507,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
   })
 
   t.test(`${name}: random schedules never claim a recovery with a hole`, async (t) => {
-    const { first, last } = await setUp(t, { historySize: 4, historyMaxBytes: 1500 })
+    const { first, last } = await setUp(t, { size: 4, maxBytes: 1500 })
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ publish: fc.integer({ min: 0, max: 900 }) }) },
       { weight: 2, arbitrary: fc.constant('rejoin' as const) },
@@ -510,7 +516,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
         const room = `schedule ${name} ${randomUUID()} ${schedules++}`
-        let { position: seen } = await last.bridge.replay(room, { since: undefined, limit: 0 })
+        let { position: seen } = await last.replay(room, { since: undefined, limit: 0 })
         const published: number[] = []
         let known = 0
         for (const one of steps) {
@@ -519,7 +525,7 @@ export function bridgeContract(name: string, { nodes, create }: ContractOptions)
             await first.publish(room, [published.length - 1, 'x'.repeat(one.publish)])
             continue
           }
-          const { isComplete, messages, position } = await last.bridge.replay(room, { since: seen, limit: 4 })
+          const { isComplete, messages, position } = await last.replay(room, { since: seen, limit: 4 })
           const got = messages.map((text) => JSON.parse(String(text)).content[0])
           if (isComplete && JSON.stringify(got) !== JSON.stringify(published.slice(known))) return false
           if (position?.offset !== published.length) return false

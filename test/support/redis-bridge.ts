@@ -1,4 +1,3 @@
-import type { HistoryLimits } from '../../src/bridge/bridge.ts'
 import { RedisBridge, type RedisBridgeOptions } from '../../src/bridge/redis-bridge.ts'
 import { parseRedisUrl } from '../../src/bridge/redis-url.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -6,11 +5,7 @@ import { systemClock } from '../../src/clock.ts'
 const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** A bridge as a node would make it. */
-export function redisBridge(
-  url: string,
-  limits: HistoryLimits,
-  more: Partial<RedisBridgeOptions> = {},
-): RedisBridge {
+export function redisBridge(url: string, more: Partial<RedisBridgeOptions> = {}): RedisBridge {
   return new RedisBridge({
     target: parseRedisUrl(url),
     prefix: 'test:',
@@ -18,7 +13,6 @@ export function redisBridge(
     maxMessageBytes: 524_288,
     clock: systemClock,
     log: silentLog,
-    ...limits,
     ...more,
   })
 }

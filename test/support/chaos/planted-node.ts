@@ -25,8 +25,8 @@ export const plants = {
   },
   'recovers from one too far': (_hub, bridge) => {
     const replay = bridge.replay.bind(bridge)
-    bridge.replay = (room, { since, limit }) =>
-      replay(room, { since: since && { ...since, offset: since.offset + 1 }, limit })
+    bridge.replay = (room, { since, ...rest }) =>
+      replay(room, { since: since && { ...since, offset: since.offset + 1 }, ...rest })
   },
   'leaves out a live message': (hub) => {
     changeSends(hub, (send, n) => n % EVERY !== 0 && send())
