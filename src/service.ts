@@ -75,7 +75,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     roomRules: rules,
     ...options
   } = config
-  await app.register(roomcast, { ...options, rules: JSON.stringify(rules), metrics: options.metrics ?? true })
+  await app.register(roomcast, { ...options, rules, metrics: options.metrics ?? true })
   wantHost(app)
   guardDescriptors(app)
   return app
