@@ -9,11 +9,11 @@ import { readWhenThereIsTime } from '../plugins/frame-reader.ts'
 import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
 import type { Identity } from '../src/auth/permissions.ts'
-import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump, type ReadPumpOptions } from '../src/hub/read-pump.ts'
 import { type SharedBucket, SharedBuckets } from '../src/hub/shared-bucket.ts'
 import { joinsOf } from '../src/hub/token-rooms.ts'
+import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
 import { silenced } from './silent-log.ts'
@@ -21,7 +21,7 @@ import { undocumented } from './undocumented.ts'
 
 /** `GET /ws`: refuses, or makes a client of the socket and attaches its pumps. */
 export async function wsRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
-  const { hub, roomcastDescriptors: descriptors } = app
+  const { hub } = app
   const options: ReadPumpOptions = {
     clock: hub.clock,
     log: app.log,
@@ -29,30 +29,15 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     maxNesting: config.maxNesting,
   }
   const read = readWhenThereIsTime(hub.turn.inbox)
-  const origins = new Set(config.allowedOrigins)
+  const admission = admissionOf(app, config)
   const silentLog = silenced(app.log)
   const bucketOf = sharedBuckets(config)
-
-  const checkAdmission = ({ headers }: FastifyRequest) => {
-    if (hub.isDraining) throw new Refusal('draining', 'shutting down', { headers: { 'retry-after': '1' } })
-    if (hub.isFull)
-      throw new Refusal('full', 'the client limit is reached', { headers: { 'retry-after': '5' } })
-    if (origins.size > 0 && headers.origin !== undefined && !origins.has(headers.origin)) {
-      throw new Refusal('origin_refused', 'this origin may not connect')
-    }
-  }
-
-  const checkDescriptors = ({ raw }: FastifyRequest) => {
-    if (!descriptors.isReserved(raw.socket)) return
-    descriptors.refuse()
-    throw new Refusal('full', 'descriptors run out', { headers: { 'retry-after': '5' } })
-  }
 
   // Hooks with a callback, because a promise each is felt when thousands connect at once.
   const admit: preValidationHookHandler = (request, _reply, done) => {
     checkHandshake(request)
-    checkAdmission(request)
-    checkDescriptors(request)
+    admission.check(request)
+    admission.checkDescriptors(request)
     app.authenticate(request, done)
   }
   const connect = hub.hooks?.connect
@@ -68,7 +53,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
     preValidation: connect === undefined ? admit : [admit, askBeforeConnect(app, connect)],
     preHandler: (request: FastifyRequest, reply: FastifyReply, done) => {
       // A host's own hooks may have taken their time since.
-      checkAdmission(request)
+      admission.check(request)
       markAsHubs(request.raw)
       tidyHandshake(request.raw)
       // Else the response, and with it the request, stays in memory as long as the socket.

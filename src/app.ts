@@ -14,6 +14,7 @@ import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { metricsRoute } from '../routes/metrics.ts'
+import { sseRoute } from '../routes/sse.ts'
 import { wsRoute } from '../routes/ws.ts'
 import { hasShortSecret, verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
@@ -75,6 +76,7 @@ export const roomcast = fp(
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes, { config })
         await scope.register(wsRoute, { config })
+        await scope.register(sseRoute, { config })
         if (config.metrics) await scope.register(metricsRoute)
       },
       { prefix },

@@ -59,7 +59,7 @@ export class Client implements Watched {
   drops = 0
   /** The question to a hook about its last request; it ends with the client. */
   asking: Asking | undefined
-  readonly #context: ClientContext
+  protected readonly context: ClientContext
   readonly #socket: Socket
   readonly #outbox: Outbox
   readonly #pump: WritePump
@@ -75,7 +75,7 @@ export class Client implements Watched {
     this.identity = identity
     this.connectedAt = context.clock.wallMs()
     this.number = context.arrive()
-    this.#context = context
+    this.context = context
     this.#socket = socket
     this.#outbox = new Outbox(context.outboxMaxBytes, context.turn)
     this.#pump = new WritePump(socket, this.#outbox, context.turn, this)
@@ -99,12 +99,15 @@ export class Client implements Watched {
     return this.identity.info
   }
 
-  /** Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. */
-  send(frame: Buffer, room: string | undefined): void {
+  /**
+   * Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. `strand` names those
+   * who get the same bytes, where that is not all of the room.
+   */
+  send(frame: Buffer, room: string | undefined, strand = room): void {
     if (this.#state !== 'open') return
-    if (this.#pump.pushShared(frame, room)) {
+    if (this.#pump.pushShared(frame, strand)) {
       this.messagesOut++
-    } else if (this.#context.slowClient === 'drop') {
+    } else if (this.context.slowClient === 'drop') {
       this.#drop(room)
     } else {
       this.disconnect('tooSlow', 'too slow')
@@ -114,38 +117,38 @@ export class Client implements Watched {
   /** Sends a message that was missed. It is an answer: a recovery must not have a hole. */
   recover(frame: Buffer): void {
     this.messagesOut++
-    this.#control(frame)
+    this.control(frame)
   }
 
   /** Sends a notice that others get too, framed once for all. */
   notify(frame: Buffer): void {
-    this.#control(frame)
+    this.control(frame)
   }
 
   /** Sends an answer or a notice, as an envelope or as its text. These are never dropped: a client that lets them pile up is ended. */
   reply(envelope: Outbound | string): void {
     if (typeof envelope !== 'string' && envelope.type === 'error')
-      this.#context.counters.errors[envelope.code]++
-    this.#control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
+      this.context.counters.errors[envelope.code]++
+    this.control(textFrame(typeof envelope === 'string' ? envelope : encode(envelope)))
   }
 
   pong(payload: Uint8Array): void {
-    this.#control(pongFrame(payload))
+    this.control(pongFrame(payload))
   }
 
   sendPing(sequence: number): void {
     // Behind a backlog a ping proves nothing: there, the peer's taking it up is the sign of life.
     if (this.#state !== 'open' || this.#pump.isStuck) return
-    this.pulse.pinged(this.#context.clock.steadyMs())
+    this.pulse.pinged(this.context.clock.steadyMs())
     const payload = Buffer.allocUnsafe(4)
     payload.writeUInt32BE(sequence)
-    this.#control(pingFrame(payload))
+    this.control(pingFrame(payload))
   }
 
   ponged(payload: Buffer): void {
     const sequence = payload.length === 4 ? payload.readUInt32BE() : 0
-    const roundTripMs = this.pulse.ponged(sequence, this.#context.clock.steadyMs())
-    if (roundTripMs !== undefined) this.#context.counters.roundTrips.add(roundTripMs)
+    const roundTripMs = this.pulse.ponged(sequence, this.context.clock.steadyMs())
+    if (roundTripMs !== undefined) this.context.counters.roundTrips.add(roundTripMs)
   }
 
   lifeSign(): number {
@@ -192,7 +195,7 @@ export class Client implements Watched {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     clearTimeout(this.#deadline)
-    this.#context.onClosed(this)
+    this.context.onClosed(this)
   }
 
   destroy(): void {
@@ -215,7 +218,7 @@ export class Client implements Watched {
 
   /** Whether so much waits for the client that nothing more should be asked for. */
   get isFull(): boolean {
-    return this.#outbox.bytes > this.#context.outboxMaxBytes
+    return this.#outbox.bytes > this.context.outboxMaxBytes
   }
 
   /** Resolves when the socket has taken something, or the client is closing. */
@@ -252,10 +255,10 @@ export class Client implements Watched {
   }
 
   stats(): ClientStats {
-    return statsOf(this, this.#context.clock)
+    return statsOf(this, this.context.clock)
   }
 
-  #control(frame: Buffer): void {
+  protected control(frame: Buffer): void {
     if (this.#state === 'open' && !this.#pump.pushOwn(frame)) this.disconnect('tooSlow', 'too slow')
   }
 
@@ -265,7 +268,7 @@ export class Client implements Watched {
       this.reply({ type: 'dropped', ...(room !== undefined && { room }), count }),
     )
     this.#untold.add(room)
-    this.#context.onDropped(this)
+    this.context.onDropped(this)
   }
 
   /** Whatever the peer does, its descriptor is given back. */
@@ -280,7 +283,7 @@ export class Client implements Watched {
     this.#state = 'closing'
     this.#onProgress?.()
     this.asking?.end()
-    this.#context.onClosing(this, cause)
+    this.context.onClosing(this, cause)
     return true
   }
 }

@@ -148,9 +148,9 @@ export class Hub implements ClientContext {
     return this.#clients.get(id)
   }
 
-  /** Takes a socket in as a client and welcomes it. */
-  connect(socket: Socket, identity: Identity): Client {
-    const client = new Client(socket, identity, this)
+  /** Takes a socket in as a client, which `create` makes, and welcomes it. */
+  connect(socket: Socket, identity: Identity, create = createClient): Client {
+    const client = create(socket, identity, this)
     this.#clients.set(client.id, client)
     this.counters.connects++
     client.reply(welcomeText(client, expiryOf(client, this.clock.wallMs()), this.#welcome))
@@ -293,4 +293,8 @@ export class Hub implements ClientContext {
     if (published.scope === 'node') this.counters.nodeScoped++
     return published
   }
+}
+
+function createClient(socket: Socket, identity: Identity, context: ClientContext): Client {
+  return new Client(socket, identity, context)
 }

@@ -19,6 +19,7 @@ export type ErrorCode = (typeof errorCodes)[number]
 /** Codes of upgrades refused before the 101, with the HTTP status of each. */
 export const refusals = {
   bad_upgrade: 400,
+  bad_request: 400,
   unauthorized: 401,
   origin_refused: 403,
   refused: 403,

@@ -1,0 +1,110 @@
+import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify'
+import { z } from 'zod'
+import { StreamSocket } from '../plugins/stream-socket.ts'
+import { Refusal } from '../src/auth/refusal.ts'
+import type { Config } from '../src/config.ts'
+import { ReadPump } from '../src/hub/read-pump.ts'
+import { StreamClient } from '../src/hub/stream-client.ts'
+import { isRoomName, type JoinRequest, type Position } from '../src/protocol/envelope.ts'
+import { decodePositions } from '../src/protocol/positions.ts'
+import { admissionOf } from './admission.ts'
+import { askBeforeConnect } from './connect-hook.ts'
+import { silenced } from './silent-log.ts'
+import { undocumented } from './undocumented.ts'
+
+/** Rooms of one stream at most: a browser tells its id, and with it all their positions, in a header. */
+const ROOMS = 32
+/** As docs/PROTOCOL.md has it for a connection that was open. */
+const RETRY_MS = 1000
+
+const many = <Schema extends z.ZodType>(one: Schema) =>
+  z.preprocess((value) => (value === undefined || Array.isArray(value) ? value : [value]), z.array(one))
+const query = z.object({
+  room: many(z.string().refine(isRoomName)).pipe(z.array(z.string()).max(ROOMS)).default([]),
+  last: z
+    .string()
+    .regex(/^[1-9]\d{0,5}$/)
+    .transform(Number)
+    .optional(),
+  presence: z
+    .enum(['true', '1', 'false', '0'])
+    .transform((word) => word === 'true' || word === '1')
+    .optional(),
+  since: z.string().optional(),
+})
+
+/** `GET /sse`: refuses as `/ws` does, or makes a client that reads server-sent events of the response. */
+export async function sseRoute(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
+  const { hub } = app
+  const admission = admissionOf(app, config)
+  const silentLog = silenced(app.log)
+  const connect = hub.hooks?.connect
+  const options = { clock: hub.clock, log: app.log, limits: config, maxNesting: config.maxNesting }
+
+  const admit: preValidationHookHandler = (request, _reply, done) => {
+    if (request.raw.httpVersionMajor >= 2) throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
+    if (!acceptsEvents(request))
+      throw new Refusal('bad_upgrade', 'an Accept with text/event-stream is needed', { status: 406 })
+    admission.check(request)
+    admission.checkDescriptors(request)
+    app.authenticate(request, done)
+  }
+
+  app.route({
+    method: 'GET',
+    url: '/sse',
+    exposeHeadRoute: false,
+    schema: undocumented,
+    childLoggerFactory: () => silentLog,
+    ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
+    preValidation: connect === undefined ? admit : [admit, askBeforeConnect(app, connect)],
+    handler: (request, reply) => {
+      const { roomcastIdentity: identity, headers } = request
+      if (identity === undefined) throw new Error('a client got past authentication')
+      const parsed = query.safeParse(request.query)
+      if (!parsed.success)
+        throw new Refusal('bad_request', `the query's ${String(parsed.error.issues[0]?.path[0])} is wrong`)
+      admission.check(request)
+      // What the browser says of itself when it comes back is newer than the address that the page gave.
+      const since =
+        decodePositions(headers['last-event-id'] ?? parsed.data.since) ?? new Map<string, Position>()
+      reply.hijack()
+      const socket = new StreamSocket(reply.raw, headersFor(request), RETRY_MS)
+      const client = hub.connect(socket, identity, (...parts) => new StreamClient(...parts, since))
+      socket.serve(client)
+      const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
+      new ReadPump(hub, client, options).joinFirst([...rooms].map((room) => joinOf(room, parsed.data, since)))
+    },
+  })
+}
+
+function joinOf(
+  room: string,
+  { last, presence }: Pick<z.output<typeof query>, 'last' | 'presence'>,
+  since: ReadonlyMap<string, Position>,
+): JoinRequest {
+  const position = since.get(room)
+  return {
+    type: 'join',
+    room,
+    ...(position !== undefined && { since: position }),
+    ...(last !== undefined && { last }),
+    ...(presence === true && { presence }),
+  }
+}
+
+/** No Accept accepts everything (RFC 9110 section 12.5.1). */
+function acceptsEvents({ headers: { accept } }: FastifyRequest): boolean {
+  return accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept)
+}
+
+/** A page of another origin reads a stream only when it may; which may was checked. */
+function headersFor({ headers: { origin } }: FastifyRequest): Record<string, string> {
+  return {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    // nginx and others would keep back what is to be seen at once.
+    'x-accel-buffering': 'no',
+    ...(origin !== undefined && { 'access-control-allow-origin': origin, vary: 'Origin' }),
+  }
+}

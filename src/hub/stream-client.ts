@@ -1,0 +1,97 @@
+import type { Identity } from '../auth/permissions.ts'
+import type { Position } from '../protocol/envelope.ts'
+import { encodePositions } from '../protocol/positions.ts'
+import { Client, type ClientContext } from './client.ts'
+import { envelopeOf, eventOf, eventWithId, offsetOf } from './event-frame.ts'
+import type { Socket } from './socket.ts'
+
+/** A comment: clients pass over it, and proxies see that the stream is alive. */
+const COMMENT = Buffer.from(':\n\n')
+const END = Buffer.from('\n')
+/** No room's name has a control character, so no room's frames get among a stream's. */
+const STREAMS = '\n'
+
+/**
+ * A client that reads server-sent events (HTML Living Standard, section 9.2). It is told what a WebSocket is told, each
+ * envelope as an event; the id of a message stands for the positions of all its rooms.
+ */
+export class StreamClient extends Client {
+  readonly #positions: Map<string, Position>
+  #signs = 0
+
+  /** `since` are the positions that it comes with. */
+  constructor(
+    socket: Socket,
+    identity: Identity,
+    context: ClientContext,
+    since: ReadonlyMap<string, Position>,
+  ) {
+    super(socket, identity, context)
+    this.#positions = new Map(since)
+  }
+
+  override send(frame: Buffer, room: string | undefined): void {
+    const offset = room === undefined ? undefined : offsetOf(frame)
+    const position = room === undefined ? undefined : this.#positions.get(room)
+    const strand = `${STREAMS}${room ?? ''}`
+    if (offset !== undefined && position !== undefined && this.#positions.size === 1) {
+      position.offset = offset
+      super.send(
+        eventWithId(frame, position.epoch, () => encodePositions(this.#positions)),
+        room,
+        strand,
+      )
+      return
+    }
+    super.send(eventOf(frame), room, strand)
+    this.#endEvent(offset === undefined || room === undefined ? undefined : this.#moveTo(room, offset))
+  }
+
+  override sendPing(): void {
+    if (!this.isOpen) return
+    this.pulse.pinged(this.context.clock.steadyMs())
+    super.control(COMMENT)
+  }
+
+  /** Nothing comes from it: as long as the kernel takes what is written, it counts as there. */
+  override lifeSign(): number {
+    return super.lifeSign() + (this.isBehind ? this.#signs : ++this.#signs)
+  }
+
+  /** An answer, a notice, or a message that was missed. */
+  protected override control(frame: Buffer): void {
+    const envelope = envelopeOf(frame)
+    const event = eventOf(frame)
+    const room = typeof envelope.room === 'string' ? envelope.room : undefined
+    const id = room === undefined ? undefined : this.#idAfter(envelope, room)
+    super.control(event)
+    this.#endEvent(id)
+    if (envelope.type === 'closing')
+      super.control(Buffer.from(`retry: ${String(envelope.reconnectInMs)}\n\n`))
+  }
+
+  #endEvent(id: string | undefined): void {
+    super.control(id === undefined ? END : Buffer.from(`id: ${id}\n\n`))
+  }
+
+  /** The text for all positions when an envelope about a room has been read; undefined where it changes none. */
+  #idAfter(envelope: Record<string, unknown>, room: string): string | undefined {
+    const { type, epoch, offset, recovered } = envelope
+    if (type === 'message') return typeof offset === 'number' ? this.#moveTo(room, offset) : undefined
+    if (type === 'left') this.#positions.delete(room)
+    // One that recovers goes on from where it was, with the messages that follow.
+    else if ((type === 'joined' && recovered !== true) || type === 'reset') {
+      if (typeof epoch === 'string' && typeof offset === 'number')
+        this.#positions.set(room, { epoch, offset })
+      else this.#positions.delete(room)
+    } else return undefined
+    return encodePositions(this.#positions)
+  }
+
+  #moveTo(room: string, offset: number): string | undefined {
+    const position = this.#positions.get(room)
+    if (position === undefined) return undefined
+    this.#positions.set(room, { epoch: position.epoch, offset })
+    return encodePositions(this.#positions)
+  }
+}

@@ -1,0 +1,136 @@
+// GET /sse: what a client over HTTP gets. That a browser's EventSource comes back by itself is in browser/page.test.ts.
+import t, { type Test } from 'tap'
+import { encodePositions } from '../../src/protocol/positions.ts'
+import { connect } from '../support/client.ts'
+import { EventStream } from '../support/event-stream.ts'
+import { type Env, type Server, startServer } from '../support/server.ts'
+import { nowS, tokenFor } from '../support/token.ts'
+import { pollUntil } from '../support/until.ts'
+
+async function serverFor(t: Test, env: Env = {}): Promise<Server> {
+  const server = await startServer(env)
+  t.teardown(() => server.stop())
+  return server
+}
+
+function open(t: Test, { host, port }: Server, query: string, headers: Record<string, string> = {}) {
+  const stream = new EventStream(`http://${host}:${port}/sse?token=${tokenFor('reader')}${query}`, headers)
+  t.teardown(() => stream.close())
+  return stream
+}
+
+t.test('streams', async (t) => {
+  const server = await serverFor(t, { PING_INTERVAL_MS: '100', ALLOWED_ORIGINS: 'https://page.example' })
+  const writer = await connect(server, 'writer')
+  for (const room of ['a', 'b', 'c']) await writer.join(room)
+
+  await t.test('a reader gets its rooms, and what is said in them, as events', async (t) => {
+    const stream = open(t, server, '&room=a&room=b', { origin: 'https://page.example' })
+    t.match((await stream.next('welcome')).data, { type: 'welcome', user: 'reader' })
+    t.match((await stream.next('joined')).data, { room: 'a', offset: 0 })
+    t.match((await stream.next('joined')).data, { room: 'b', offset: 0 })
+    writer.socket.sendText('{"type":"message","room":"a","content":{"n":\n1,\r\n"big":9007199254740993}}')
+    const { data, id } = await stream.next('message')
+    t.match(data, { room: 'a', offset: 1, from: { user: 'writer' }, content: { n: 1 } })
+    t.ok(id, 'which stands for the positions of both rooms')
+    writer.send({ type: 'message', content: 'to all' })
+    t.match((await stream.next('message')).data, { content: 'to all' })
+    t.equal(stream.lastId, id, 'what has no offset moves nothing')
+    t.match(stream, {
+      status: 200,
+      headers: { 'content-type': 'text/event-stream', 'access-control-allow-origin': 'https://page.example' },
+      retryMs: Number,
+    })
+    t.notOk('transfer-encoding' in stream.headers)
+    await stream.until('comments come', () => stream.comments.length >= 2)
+  })
+
+  await t.test('with its last id a reader gets what it has missed, and then goes on', async (t) => {
+    const first = open(t, server, '&room=b&room=c')
+    await first.next('joined')
+    await first.next('joined')
+    writer.say('b', 'seen')
+    const { id = '' } = await first.next('message')
+    first.close()
+    await first.ended()
+    writer.say('b', 'missed 1')
+    writer.say('c', 'missed 2')
+    await writer.request({ type: 'ping' })
+    for (const how of ['header', 'query']) {
+      const second =
+        how === 'header'
+          ? open(t, server, '&room=b&room=c', { 'last-event-id': id })
+          : open(t, server, `&room=b&room=c&since=${id}`)
+      t.match((await second.next('joined')).data, { room: 'b', recovered: true, missed: 1 })
+      t.match((await second.next('joined')).data, { room: 'c', recovered: true, missed: 1 })
+      const missed = [await second.next('message'), await second.next('message')]
+      t.match(missed, [{ data: { content: 'missed 1' } }, { data: { content: 'missed 2' } }])
+      t.not(missed[0]?.id, missed[1]?.id)
+      writer.send({ type: 'message', content: how })
+      t.match((await second.next('message')).data, { content: how })
+      second.close()
+      await second.ended()
+    }
+  })
+
+  await t.test('a lost position is told, and so is a room that may not be joined', async (t) => {
+    const since = encodePositions([['a', { epoch: 'gone', offset: 3 }]])
+    const stream = open(t, server, `&room=a&since=${since}`)
+    t.match((await stream.next('joined')).data, { room: 'a', recovered: false })
+    const narrow = new EventStream(`http://${server.host}:${server.port}/sse?room=a&room=b`, {
+      authorization: `Bearer ${tokenFor('narrow', { can: { join: ['b'] } })}`,
+    })
+    t.teardown(() => narrow.close())
+    t.match((await narrow.next('error')).data, { code: 'forbidden', room: 'a' })
+    t.match((await narrow.next('joined')).data, { room: 'b' })
+  })
+
+  await t.test('refusals are those of /ws', async (t) => {
+    const url = `http://${server.host}:${server.port}/sse`
+    const valid = tokenFor('reader')
+    const rooms = Array.from({ length: 33 }, (_, n) => `room=${n}`).join('&')
+    for (const [query, headers, status, error] of [
+      ['', {}, 401, 'unauthorized'],
+      ['?token=x', {}, 401, 'unauthorized'],
+      [`?token=${valid}`, { origin: 'https://other.example' }, 403, 'origin_refused'],
+      [`?token=${valid}`, { accept: 'application/json' }, 406, 'bad_upgrade'],
+      [`?token=${valid}&${rooms}`, {}, 400, 'bad_request'],
+      [`?token=${valid}&room=`, {}, 400, 'bad_request'],
+    ] as const) {
+      const stream = new EventStream(url + query, headers)
+      await stream.ended()
+      t.equal(stream.status, status, query.slice(0, 20))
+      t.match(JSON.parse(stream.body), { error })
+    }
+  })
+
+  await t.test('a reader that goes is no client any more', async (t) => {
+    const before = (await server.health()).clients
+    const stream = open(t, server, '&room=a')
+    await stream.next('joined')
+    t.equal((await server.health()).clients, before + 1)
+    stream.close()
+    await pollUntil('it is gone', async () => (await server.health()).clients === before, 5000)
+  })
+})
+
+t.test('a drain tells when to come back, and ends the stream', async (t) => {
+  const server = await serverFor(t)
+  const stream = open(t, server, '&room=a')
+  await stream.next('joined')
+  await server.stop()
+  const { data } = await stream.next('closing')
+  t.match(data, { reconnectInMs: Number })
+  await stream.ended()
+  t.equal(stream.retryMs, data.reconnectInMs)
+})
+
+t.test('a token that expires ends its stream', async (t) => {
+  const server = await serverFor(t)
+  const stream = new EventStream(
+    `http://${server.host}:${server.port}/sse?token=${tokenFor('a', { exp: nowS() + 2 })}`,
+  )
+  await stream.next('welcome')
+  await stream.ended()
+  t.equal(stream.status, 200)
+})
