@@ -11,7 +11,8 @@ await app.register(roomcast, {
   defaultCan: { join: ['news'] },
 })
 
-app.post('/news', async (request) => {
+// Without a body there is nothing to publish: the schema makes that a 400.
+app.post('/news', { schema: { body: { type: 'object' } } }, async (request) => {
   const { scope } = await app.hub.publish('news', request.body, { user: 'editor' })
   return { published: true, scope, listeners: app.rooms.members('news').size }
 })

@@ -18,7 +18,11 @@ interface Property {
   items?: Property
 }
 
-const kinds: Record<string, string> = { boolean: '`true` or `false`', object: 'JSON', string: 'text' }
+const kinds: Record<string, string> = {
+  boolean: '`true` or `1`, `false` or `0`',
+  object: 'JSON',
+  string: 'text',
+}
 
 const intro = `# Settings
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { linkSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { verificationKeys } from './auth/keys.ts'
+import type { Can } from './auth/permissions.ts'
 import { signToken } from './auth/sign-token.ts'
 import { type Config, ConfigError } from './config.ts'
 
@@ -9,6 +10,7 @@ import { type Config, ConfigError } from './config.ts'
 const FOLDER = '.roomcast'
 /** How long a token lasts that is printed. */
 const TOKEN_SECONDS = 12 * 60 * 60
+const everything: Can = { join: ['*'], publish: ['*'], broadcast: true }
 const SECRET = /^[\w-]{43}$/
 
 /** A server's own secret, and the file that it is kept in; undefined when it lasts until the server stops. */
@@ -55,8 +57,8 @@ function isOurs(path: string): boolean {
   return uid === process.getuid?.() && (mode & 0o077) === 0
 }
 
-/** A token for a user, good for half a day and for everything whatever DEFAULT_CAN says. ConfigError without a secret. */
-export function devToken(config: Config, user: string): string {
+/** A token for a user, good for half a day and, unless `can` says otherwise, for everything. ConfigError without a secret. */
+export function devToken(config: Config, user: string, can: Can = everything): string {
   const [key] = verificationKeys(config)
   if (key === undefined || key.key.startsWith('-----BEGIN'))
     throw new ConfigError('JWT_SECRET: none to sign with')
@@ -64,7 +66,7 @@ export function devToken(config: Config, user: string): string {
     sub: user,
     exp: Math.floor(Date.now() / 1000) + TOKEN_SECONDS,
     ...(config.jwtAudience.length > 0 && { aud: config.jwtAudience[0] }),
-    can: { join: ['*'], publish: ['*'], broadcast: true },
+    can,
     ...(config.jwtIssuer.length > 0 && { iss: config.jwtIssuer[0] }),
   }
   return signToken(claims, key.key, key.algorithms[0] as 'HS256')

@@ -43,6 +43,26 @@ t.test('the secret survives a restart, and only its owner and no git sees it', a
   const script = startProgram(t, tsx, [resolve('scripts/token.ts'), '--user', 'ada'], { cwd: folder, env })
   t.equal(await script.exited(), 0, script.stderr)
   t.equal(await userOf(second.port, script.stdout.trim()), 'ada', 'and others are signed with it')
+  const limited = startProgram(t, tsx, [resolve('scripts/token.ts'), '--can', '{"join":["news"]}'], {
+    cwd: folder,
+    env,
+  })
+  t.equal(await limited.exited(), 0, limited.stderr)
+  const client = await connect(
+    { host: '127.0.0.1', port: second.port },
+    '',
+    {},
+    { token: limited.stdout.trim() },
+  )
+  t.match(await client.request({ type: 'join', room: 'other' }), { code: 'forbidden' })
+  await client.join('news')
+  await client.close()
+  const wrong = startProgram(t, tsx, [resolve('scripts/token.ts'), '--can', '{"all":true}'], {
+    cwd: folder,
+    env,
+  })
+  t.equal(await wrong.exited(), 1)
+  t.match(wrong.stderr, 'can')
 })
 
 t.test('a secret that others can read, or that is broken, is not used', async (t) => {

@@ -8,6 +8,9 @@ import { within } from './redis-link.ts'
 import { RedisNotes } from './redis-notes.ts'
 import { isTell, readTell, tellPayload } from './redis-tell.ts'
 
+/** At most one warning of Redis's refusals in this time. */
+const WARNING_MS = 10_000
+
 export interface NodeChannelOptions {
   keys: RedisKeys
   timeoutMs: number
@@ -24,6 +27,7 @@ export class RedisNodeChannel {
   readonly #options: NodeChannelOptions
   #host: BridgeHost | undefined
   #ownChannel = ''
+  #warnedAtMs = -Infinity
 
   constructor(options: NodeChannelOptions) {
     this.#options = options
@@ -65,6 +69,9 @@ export class RedisNodeChannel {
 
   #onFailure(error: Error): void {
     if (isElsewhere(error)) void this.#options.refresh()
-    else this.#options.log.warn({ reason: describeFault(error) }, 'what nodes tell each other was refused')
+    else if (performance.now() - this.#warnedAtMs > WARNING_MS) {
+      this.#warnedAtMs = performance.now()
+      this.#options.log.warn({ reason: describeFault(error) }, 'what nodes tell each other was refused')
+    }
   }
 }

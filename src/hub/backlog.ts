@@ -65,6 +65,10 @@ export function worthKeeping(pieces: readonly Buffer[]): readonly Buffer[] {
   for (const { buffer, length } of pieces) kept.set(buffer, (kept.get(buffer) ?? 0) + length)
   return pieces.map((piece) => {
     const share = kept.get(piece.buffer) ?? 0
-    return share * FAIR_SHARE < piece.buffer.byteLength ? Buffer.from(piece) : piece
+    if (share * FAIR_SHARE >= piece.buffer.byteLength) return piece
+    // Not of Node's pool, which a few bytes would keep as well.
+    const copy = Buffer.allocUnsafeSlow(piece.length)
+    piece.copy(copy)
+    return copy
   })
 }

@@ -1,4 +1,4 @@
-// Cases of kind auth (../shared/cases), and B16: who gets past the upgrade, and where the token must never show.
+// Cases of kind auth, and B16: who gets past the upgrade, and where the token must never show.
 import t, { type Test } from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { type Exchange, exchange, isRefusal, tryUpgrade } from '../support/exchange.ts'

@@ -1,4 +1,4 @@
-// Cases of kind backpressure (../shared/cases), the halves of one node, and "Slow clients" of the hub's issue.
+// Cases of kind backpressure, the halves of one node, and "Slow clients" of the hub's issue.
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { type Client, connect } from '../support/client.ts'

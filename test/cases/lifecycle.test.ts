@@ -1,4 +1,4 @@
-// Cases of kind lifecycle (../shared/cases): from the first byte after the 101 to a peer that vanishes.
+// Cases of kind lifecycle: from the first byte after the 101 to a peer that vanishes.
 import t, { type Test } from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { OPCODE, textFrame } from '../support/frames.ts'

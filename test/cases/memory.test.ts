@@ -1,4 +1,4 @@
-// Cases of kind memory (../shared/cases): what refused, broken and ended connections leave behind.
+// Cases of kind memory: what refused, broken and ended connections leave behind.
 import t, { type Test } from 'tap'
 import { type Client, connect } from '../support/client.ts'
 import { clientChurn } from '../support/client-churn.ts'

@@ -1,4 +1,4 @@
-// Cases of kind observability (../shared/cases), one node on the memory bridge. B14 is in auth.test.ts.
+// Cases of kind observability, one node on the memory bridge. B14 is in auth.test.ts.
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
 import { type Client, connect } from '../support/client.ts'

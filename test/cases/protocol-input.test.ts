@@ -1,4 +1,4 @@
-// Cases of kind protocol-input (../shared/cases): whatever a peer writes, before or after the upgrade.
+// Cases of kind protocol-input: whatever a peer writes, before or after the upgrade.
 import t from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { exchange, isRefusal } from '../support/exchange.ts'

@@ -1,4 +1,4 @@
-// Case B49 (../shared/cases): the idle timers of every hop, made short, and a proxy that goes away.
+// Case B49: the idle timers of every hop, made short, and a proxy that goes away.
 import t, { type Test } from 'tap'
 import { connect } from '../support/client.ts'
 import { connectCrowd } from '../support/crowd.ts'

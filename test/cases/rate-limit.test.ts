@@ -1,4 +1,4 @@
-// Cases of kind rate-limit (../shared/cases), one node, and the "Limits" of the hub's issue.
+// Cases of kind rate-limit, one node, and the "Limits" of the hub's issue.
 import { execFile, execFileSync } from 'node:child_process'
 import t, { type Test } from 'tap'
 import { configFromEnv } from '../../src/config.ts'

@@ -1,4 +1,4 @@
-// Cases of kind rooms (../shared/cases): who is in a room, who may publish to it, and who gets what.
+// Cases of kind rooms: who is in a room, who may publish to it, and who gets what.
 import t from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { textFrame } from '../support/frames.ts'

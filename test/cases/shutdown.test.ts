@@ -1,4 +1,4 @@
-// Cases of kind shutdown (../shared/cases), one node, and "Shutdown" of the hub's issue.
+// Cases of kind shutdown, one node, and "Shutdown" of the hub's issue.
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import http from 'node:http'

@@ -1,4 +1,4 @@
-// Cases that need a second node (../shared/cases), and what many nodes on one Redis promise besides.
+// Cases that need a second node, and what many nodes on one Redis promise besides.
 import t, { type Test } from 'tap'
 import { settings } from '../../src/config.ts'
 import { type Client, connect, type Envelope } from '../support/client.ts'
