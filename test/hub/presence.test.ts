@@ -1,62 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Permissions } from '../../src/auth/permissions.ts'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
 import { systemClock } from '../../src/clock.ts'
-import { Hub } from '../../src/hub/hub.ts'
-import { ReadPump } from '../../src/hub/read-pump.ts'
 import { MemoryPresence } from '../../src/presence/memory-presence.ts'
-import { RoomRules } from '../../src/rules/room-rules.ts'
-import { decodeFrames, FakeSocket, turnEnd } from '../support/fake-socket.ts'
-import { pollUntil } from '../support/until.ts'
+import { turnEnd } from '../support/fake-socket.ts'
+import { hubLimits, hubNode } from '../support/hub-node.ts'
 
-const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
-const limits = {
-  maxClients: 1000,
-  maxRoomsPerClient: 3,
-  maxMessageBytes: 1000,
-  outboxMaxBytes: 100_000,
-  slowClient: 'disconnect' as const,
-  pingIntervalMs: 60_000,
-  pongTimeoutMs: 500,
-  historySize: 10,
-  historyTtlMs: 10_000,
-  historyMaxBytes: 10_000,
-  historyTotalBytes: 10_000,
-  revocationTtlMs: 60_000,
-  jwtClockToleranceMs: 0,
-}
-const all = new Permissions({ join: ['*'], publish: ['*'] }, 'u')
-/** The interval is so long that nothing comes of itself but the first. */
 const rule = { lingerMs: 40, listMax: 3, intervalMs: 20 }
 
-function setUp(presence: Partial<typeof rule> = {}) {
-  const rules = new RoomRules(
-    [
-      { match: 'p*', presence: { ...rule, ...presence } },
-      { match: '__proto__', presence: rule },
-    ],
-    limits,
-  )
-  const bridge = new MemoryBridge(limits, systemClock)
-  const hub = new Hub({ bridge, presence: new MemoryPresence(), limits, rules, log: silentLog })
+function setUp(some: Partial<typeof rule> = {}) {
+  const bridge = new MemoryBridge(hubLimits, systemClock)
+  const { hub, connect } = hubNode(bridge, new MemoryPresence(), { ...rule, ...some })
   t.teardown(() => hub.close())
-  return (user: string, info?: string) => {
-    const socket = new FakeSocket()
-    const identity = { user, permissions: all, expiresAt: Infinity, ...(info !== undefined && { info }) }
-    const client = hub.connect(socket, identity)
-    socket.onClose = () => client.socketClosed()
-    const pump = new ReadPump(hub, client, {
-      clock: systemClock,
-      log: silentLog,
-      limits: { messageRate: 0, messageBurst: 1 },
-      maxNesting: 16,
-    })
-    const say = (envelope: object) => pump.receive(Buffer.from(JSON.stringify(envelope)), false)
-    const got = () => decodeFrames(socket).slice(1)
-    const hears = (count: number) => pollUntil(`${count} envelopes`, () => got().length >= count || undefined)
-    return { say, got, hears, cut: () => client.socketClosed() }
-  }
+  return connect
 }
 
 t.test('a join with presence gets joined, what it missed, presence, and then what is live', async (t) => {
