@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { type Client, connect, type Envelope } from './client.ts'
 import type { Position } from './follower.ts'
 import { Follower, Ledger } from './follower.ts'
+import { forgetsUnkept, givesLast, joinsUnderTraffic, keepsByRule, RULES } from './last-and-unkept.ts'
 import type { Env, Server } from './server.ts'
 import { tokenFor } from './token.ts'
 import { pace } from './until.ts'
@@ -33,6 +34,13 @@ export function recoveryContract(t: Test, name: string, { start, forget }: Recov
     )
     await t.test('history on request', (t) => givesHistory(t, nodes))
     await t.test('a key publishes once', (t) => publishesOnce(t, nodes))
+  })
+  t.test(`${name}: the last messages at a join, rules of rooms, and what is not kept`, async (t) => {
+    const nodes = new Nodes(await start(t, { ROOM_RULES: RULES }))
+    await t.test('the newest, or what followed since', (t) => givesLast(t, nodes))
+    await t.test('a rule says what its rooms keep', (t) => keepsByRule(t, nodes))
+    await t.test('what is not kept is delivered and forgotten', (t) => forgetsUnkept(t, nodes))
+    await t.test('joins with last under traffic of both kinds', (t) => joinsUnderTraffic(t, nodes))
   })
   t.test(`${name}: what a room keeps is bounded, and said`, async (t) => {
     const nodes = new Nodes(await start(t, SMALL))
