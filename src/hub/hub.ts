@@ -17,6 +17,7 @@ import { loggedText } from '../logged-text.ts'
 import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules } from '../rules/room-rules.ts'
+import type { ContentOf } from '../rules/rules-input.ts'
 import { AppMessages, type PublishOptions } from './app-messages.ts'
 import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
@@ -189,7 +190,11 @@ export class Hub implements ClientContext {
   }
 
   /** Publishes a value to a room, for the app that this hub is part of; see AppMessages. */
-  async publish(room: string, content: unknown, options: PublishOptions = {}): Promise<Published> {
+  async publish<Room extends string>(
+    room: Room,
+    content: ContentOf<Room>,
+    options: PublishOptions = {},
+  ): Promise<Published> {
     if (room === undefined) throw new TypeError('not a room name')
     return this.#appMessages.publish(room, content, options)
   }
