@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { systemClock } from '../src/clock.ts'
 import { type Config, ConfigError } from '../src/config.ts'
-import type { Calls } from '../src/hooks/calls.ts'
+import { type Calls, DefinedCall } from '../src/hooks/calls.ts'
 import { HookBounds } from '../src/hooks/hook-bounds.ts'
 import type { Hooks } from '../src/hooks/hooks.ts'
 import { type HookFunctions, LocalHooks } from '../src/hooks/local-hooks.ts'
@@ -70,6 +70,7 @@ function checkFunctions(functions: HookFunctions, calls: Calls): void {
   for (const [method, handle] of Object.entries(calls)) {
     if (method.length < 1 || method.length > 128)
       throw new ConfigError('calls: a method has 1 to 128 characters')
-    if (typeof handle !== 'function') throw new ConfigError(`calls.${method}: must be a function`)
+    if (typeof handle !== 'function' && !(handle instanceof DefinedCall))
+      throw new ConfigError(`calls.${method}: must be a function, or made by defineCall`)
   }
 }

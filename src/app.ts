@@ -133,7 +133,7 @@ export type {} from '../plugins/hub.ts'
 export type {} from '../plugins/rooms.ts'
 export type { Delivery } from './bridge/bridge.ts'
 export { type Config, ConfigError, type ConfigInput, configFrom, configFromEnv } from './config.ts'
-export type { CallHandler, Calls } from './hooks/calls.ts'
+export { type CallHandler, type Calls, type DefinedCall, defineCall } from './hooks/calls.ts'
 export type { HookFunctions, Refuse } from './hooks/local-hooks.ts'
 export type {
   CallContext,

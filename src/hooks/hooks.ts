@@ -15,7 +15,10 @@ export class Denial {
     this.message = message
   }
 }
-export type DenialCode = Extract<ErrorCode, 'refused' | 'unavailable' | 'internal' | 'unknown_method'>
+export type DenialCode = Extract<
+  ErrorCode,
+  'refused' | 'unavailable' | 'internal' | 'unknown_method' | 'bad_content'
+>
 
 export const noSuchMethod = new Denial('unknown_method', 'no such method')
 

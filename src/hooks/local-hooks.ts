@@ -1,6 +1,6 @@
 import type { Can } from '../auth/permissions.ts'
 import { changesOf, joinAnswer, publishAnswer, readAnswer, refusalAlone } from './answers.ts'
-import type { CallHandler, Calls } from './calls.ts'
+import { type CallHandler, type Calls, DefinedCall } from './calls.ts'
 import type { HookBounds } from './hook-bounds.ts'
 import { Denial, type Hooks, noSuchMethod } from './hooks.ts'
 import { CallContext, ConnectQuestion, JoinQuestion, PublishQuestion } from './questions.ts'
@@ -50,7 +50,9 @@ export class LocalHooks implements Hooks {
     this.join = join && this.#join(join)
     this.publish = publish && this.#publish(publish)
     // A Map, because an object would answer for `constructor` too.
-    const methods = new Map(Object.entries(calls))
+    const methods = new Map(
+      Object.entries(calls).map(([method, call]) => [method, call instanceof DefinedCall ? call.carryOut : call]),
+    )
     this.call = methods.size === 0 ? undefined : this.#call(methods)
   }
 
@@ -94,7 +96,8 @@ export class LocalHooks implements Hooks {
         const value = params === undefined ? undefined : JSON.parse(params)
         return after(
           handle(value, new CallContext(asking, asker, method)),
-          (result) => refusalAlone(result) ?? this.#textOf(result ?? null),
+          (result) =>
+            result instanceof Denial ? result : (refusalAlone(result) ?? this.#textOf(result ?? null)),
         )
       })
     }

@@ -1,19 +1,20 @@
 /**
  * What zod, valibot, arktype and others share (standardschema.dev, version 1): a check of a value that is none of ours.
- * `Input` is what it takes.
+ * `Input` is what it takes, `Output` what it makes of that.
  */
-export interface StandardSchema<Input = unknown> {
+export interface StandardSchema<Input = unknown, Output = unknown> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
-    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
     /** For the compiler alone. */
-    readonly types?: { readonly input: Input; readonly output: unknown } | undefined
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
 
-/** `issues` are there when the value was refused. */
-export interface SchemaResult {
+/** `issues` are there when the value was refused, else `value` is what was made of it. */
+export interface SchemaResult<Output = unknown> {
+  readonly value?: Output
   readonly issues?: readonly SchemaIssue[] | undefined
 }
 
