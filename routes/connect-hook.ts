@@ -18,6 +18,10 @@ export function askBeforeConnect(
       socket.off('close', onGone)
       if (answer instanceof Denial) return done(refusalOf(answer))
       if (answer !== undefined) request.roomcastIdentity = answer
+      const { roomcastIdentity: identity } = request
+      // Revoked meanwhile.
+      if (identity !== undefined && app.hub.isRevoked(identity))
+        return done(new Refusal('unauthorized', 'a valid token is needed'))
       done()
     }
     const answer = connect(asking, upgradeOf(app, request))
@@ -39,7 +43,12 @@ function upgradeOf(app: FastifyInstance, request: FastifyRequest): Upgrade {
     identityWith: (changes) => {
       const identity = app.identityOf({ ...claims, ...changes })
       if (typeof identity === 'string') throw new TypeError(`no claims: ${identity}`)
-      return identity
+      const { permissions, info } = identity
+      const changed = {
+        ...('can' in changes && { permissions }),
+        ...('info' in changes && info !== undefined && { info }),
+      }
+      return { ...identity, changed }
     },
   }
 }

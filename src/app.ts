@@ -38,8 +38,8 @@ type ProcessSetting =
 export type RoomcastOptions = Omit<ConfigInput, ProcessSetting | 'hooks'> & {
   /** Put before `/ws` and `/health`, e.g. `/realtime`. */
   prefix?: string
-  /** Asked before clients connect, join and publish: functions, or what `hookUrl` is asked (docs/HOOKS.md). */
-  hooks?: HookFunctions | ConfigInput['hooks']
+  /** Asked before clients connect, join and publish: functions, or what `hookUrl` is asked, as HOOKS (docs/HOOKS.md). */
+  hooks?: HookFunctions | string
   /** What clients may call, by method. */
   calls?: Calls
 }
@@ -49,9 +49,8 @@ export type RoomcastOptions = Omit<ConfigInput, ProcessSetting | 'hooks'> & {
  * Rejects with ConfigError when an option cannot be honoured.
  */
 export const roomcast = fp(
-  async (app: FastifyInstance, { prefix = '', hooks, calls = {}, ...options }: RoomcastOptions) => {
-    const areFunctions = typeof hooks === 'object' && !Array.isArray(hooks)
-    const config = configFrom({ ...settingsIn(options), ...(!areFunctions && { hooks }) })
+  async (app: FastifyInstance, { prefix = '', hooks = {}, calls = {}, ...options }: RoomcastOptions) => {
+    const config = configFrom({ ...settingsIn(options), ...(typeof hooks === 'string' && { hooks }) })
     // Whatever is refused is refused before anything runs.
     const tokens = new TokenVerifier(config, verificationKeys(config))
     checkUpgradesAreFree(app)
@@ -61,7 +60,7 @@ export const roomcast = fp(
       app.log.warn('JWT_SECRET (jwtSecret): secrets of less than 32 bytes can be guessed')
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
-    await app.register(hooksPlugin, { config, functions: areFunctions ? hooks : {}, calls })
+    await app.register(hooksPlugin, { config, functions: typeof hooks === 'string' ? {} : hooks, calls })
     await app.register(presencePlugin)
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
@@ -133,14 +132,14 @@ export type {} from '../plugins/hub.ts'
 export type {} from '../plugins/rooms.ts'
 export type { Delivery } from './bridge/bridge.ts'
 export { type Config, ConfigError, type ConfigInput, configFrom, configFromEnv } from './config.ts'
-export { type CallHandler, type Calls, type DefinedCall, defineCall } from './hooks/calls.ts'
-export type { HookFunctions, Refuse } from './hooks/local-hooks.ts'
 export type {
   CallContext,
-  ConnectQuestion,
-  JoinQuestion,
-  PublishQuestion,
-} from './hooks/questions.ts'
+  ConnectAsked,
+  JoinAsked,
+  PublishAsked,
+} from './hooks/asked.ts'
+export { type CallHandler, type Calls, type DefinedCall, defineCall } from './hooks/calls.ts'
+export type { HookFunctions, Refuse } from './hooks/local-hooks.ts'
 export type { Client } from './hub/client.ts'
 export type { ClientStats } from './hub/client-stats.ts'
 export type { Controlled, Whom } from './hub/control.ts'

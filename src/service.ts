@@ -73,9 +73,15 @@ export async function createService(config: Config, logStream: LogStream): Promi
     handshakeTimeoutMs: _timeout,
     maxWaitingConnections: _waiting,
     roomRules: rules,
+    hooks,
     ...options
   } = config
-  await app.register(roomcast, { ...options, rules, metrics: options.metrics ?? true })
+  await app.register(roomcast, {
+    ...options,
+    hooks: hooks.join(),
+    rules,
+    metrics: options.metrics ?? true,
+  })
   wantHost(app)
   guardDescriptors(app)
   return app

@@ -66,6 +66,8 @@ export interface Identity {
   jti?: string
   /** Unix time in milliseconds. */
   issuedAtMs?: number
+  /** What of it the connect hook has put in place of the token's; a refreshed token does not undo that. */
+  changed?: { permissions?: Permissions; info?: string }
 }
 
 /** What a token's claim `info` may take as JSON text. */

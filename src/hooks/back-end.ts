@@ -29,7 +29,7 @@ export class BackEnd {
     this.#options = options
     this.#keys = options.secrets.map(keyOf).filter((key) => key !== undefined)
     this.#path = pathname + search
-    // The times are those of the questions, which end their requests by a signal.
+    // The times are those of the hooks, which end their requests by a signal.
     this.#pool = new Pool(origin, { connections: options.connections, headersTimeout: 0, bodyTimeout: 0 })
   }
 

@@ -1,7 +1,7 @@
 import { faultIn } from '../rules/content-fault.ts'
 import type { SchemaResult, StandardSchema } from '../rules/standard-schema.ts'
+import type { CallContext } from './asked.ts'
 import { Denial } from './hooks.ts'
-import type { CallContext } from './questions.ts'
 
 /** Carries out a call; its value, or what its promise brings, is the result. `{ refuse }` alone is a no. */
 export type CallHandler<Params = unknown> = (params: Params, call: CallContext) => unknown

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { type Answer, type Asking, Denial, type HookName } from './hooks.ts'
 
-/** What all questions under way may take of memory: what is asked, and what has come of the answers. */
+/** What all hooks and calls under way may take of memory: what is asked, and what has come of the answers. */
 const BYTES = 64 * 1024 * 1024
 /** An upgrade that has no answer by 3.5 s is cut (plugins/upgrade-guard.ts). */
 const CONNECT_MS = 3000
@@ -12,7 +12,7 @@ const LOG_EVERY_MS = 1000
 export interface HookBoundsOptions {
   /** How long an answer is waited for. */
   hookTimeoutMs: number
-  /** Questions under way. */
+  /** Hooks and calls under way. */
   hookMaxPending: number
   /** `open`: what cannot be asked is taken for allowed. */
   hookFail: 'closed' | 'open'
@@ -25,8 +25,8 @@ export class Unanswered extends Error {
   override name = 'Unanswered'
 }
 
-/** One question: `bytes` is what it keeps in memory meanwhile. */
-export interface Question {
+/** One hook or call: `bytes` is what it keeps in memory meanwhile. */
+export interface Ask {
   hook: HookName
   asking: Asking
   bytes: number
@@ -55,8 +55,8 @@ export class HookBounds {
   }
 
   /** Asks by calling `put`. Waits for nothing when that has its answer at once. */
-  ask<T>(question: Question, put: () => T | Denial | Promise<T | Denial>): Answer<T> {
-    const { hook, bytes } = question
+  ask<T>(one: Ask, put: () => T | Denial | Promise<T | Denial>): Answer<T> {
+    const { hook, bytes } = one
     // Whatever HOOK_FAIL says: else a crowd could get past the hooks.
     if (this.#pending >= this.#options.hookMaxPending || !this.take(bytes)) {
       this.#log(hook, 'too many are under way')
@@ -67,7 +67,7 @@ export class HookBounds {
       const answer = put()
       if (!(answer instanceof Promise)) return answer
       isWaiting = true
-      return this.#wait(question, answer)
+      return this.#wait(one, answer)
     } catch (error) {
       return this.#failed(hook, error)
     } finally {
@@ -76,7 +76,7 @@ export class HookBounds {
   }
 
   /** A host's promise may never settle: it is waited for until the deadline, or the client has gone. */
-  async #wait<T>({ hook, asking, bytes }: Question, answer: Promise<T | Denial>): Promise<T | Denial> {
+  async #wait<T>({ hook, asking, bytes }: Ask, answer: Promise<T | Denial>): Promise<T | Denial> {
     this.#pending++
     let timer: NodeJS.Timeout | undefined
     try {

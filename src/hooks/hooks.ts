@@ -31,7 +31,7 @@ export function refusedFor(reason: string): Denial {
   return new Denial('refused', text)
 }
 
-/** One question to a hook: ended when its answer is of no use any more, being late or the client gone. */
+/** One asking of a hook: ended when its answer is of no use any more, being late or the client gone. */
 export class Asking {
   #isOver = false
   #controller: AbortController | undefined
@@ -83,7 +83,7 @@ export interface ClaimChanges {
   readonly can?: unknown
 }
 
-/** What came of a question. It never rejects, and waits no longer than the hooks' deadline. */
+/** What came of asking. It never rejects, and waits no longer than the hooks' deadline. */
 export type Answer<T> = T | Denial | Promise<T | Denial>
 
 /** What is asked before a request is carried out. Those that are not set are not there. */

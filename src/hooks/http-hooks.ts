@@ -20,7 +20,7 @@ export interface HttpHooksOptions {
   maxNesting: number
 }
 
-/** What is kept of a question beside its body. */
+/** What is kept of one beside its body. */
 const QUESTION_BYTES = 4096
 
 /** Asks a back end by HTTP (docs/HOOKS.md). */
@@ -101,7 +101,7 @@ function readingOf(text: string, maxNesting: number): Reading {
   return { value, textOf }
 }
 
-/** The body of a question about a client's request; `fields` are JSON texts, and go in as they stand. */
+/** The body of what is asked about a client's request; `fields` are JSON texts, and go in as they stand. */
 function bodyOf(hook: HookName, asker: Asker, fields: Record<string, string | undefined>): string {
   const { client, user, info } = asker
   const all = {

@@ -1,9 +1,9 @@
 import type { Can } from '../auth/permissions.ts'
 import { changesOf, joinAnswer, publishAnswer, readAnswer, refusalAlone } from './answers.ts'
+import { CallContext, ConnectAsked, JoinAsked, PublishAsked } from './asked.ts'
 import { type CallHandler, type Calls, DefinedCall } from './calls.ts'
 import type { HookBounds } from './hook-bounds.ts'
 import { Denial, type Hooks, noSuchMethod } from './hooks.ts'
-import { CallContext, ConnectQuestion, JoinQuestion, PublishQuestion } from './questions.ts'
 
 /** A hook's no; the client is told the reason, 200 characters of it. */
 export interface Refuse {
@@ -16,10 +16,10 @@ type Later<T> = T | Nothing | Promise<T | Nothing>
 /** What the app wants to be asked before it is done. Where a function is not async, nothing is waited for. */
 export interface HookFunctions {
   /** Before the 101. What it answers with takes the place of the token's claim of that name. */
-  connect?: (asked: ConnectQuestion) => Later<Refuse | { info?: unknown; rooms?: string[]; can?: Can }>
-  join?: (asked: JoinQuestion) => Later<Refuse>
+  connect?: (asked: ConnectAsked) => Later<Refuse | { info?: unknown; rooms?: string[]; can?: Can }>
+  join?: (asked: JoinAsked) => Later<Refuse>
   /** The `content` that it answers with takes the place of the client's. */
-  publish?: (asked: PublishQuestion) => Later<Refuse | { content: unknown }>
+  publish?: (asked: PublishAsked) => Later<Refuse | { content: unknown }>
 }
 
 export interface LocalHooksOptions {
@@ -29,7 +29,7 @@ export interface LocalHooksOptions {
   maxMessageBytes: number
 }
 
-/** What is kept of a question beside its text. */
+/** What is kept of one beside its text. */
 const QUESTION_BYTES = 1024
 /** An upgrade has its headers. */
 const UPGRADE_BYTES = 16 * 1024
@@ -51,7 +51,10 @@ export class LocalHooks implements Hooks {
     this.publish = publish && this.#publish(publish)
     // A Map, because an object would answer for `constructor` too.
     const methods = new Map(
-      Object.entries(calls).map(([method, call]) => [method, call instanceof DefinedCall ? call.carryOut : call]),
+      Object.entries(calls).map(([method, call]) => [
+        method,
+        call instanceof DefinedCall ? call.carryOut : call,
+      ]),
     )
     this.call = methods.size === 0 ? undefined : this.#call(methods)
   }
@@ -59,7 +62,7 @@ export class LocalHooks implements Hooks {
   #connect(ask: NonNullable<HookFunctions['connect']>): NonNullable<Hooks['connect']> {
     return (asking, upgrade) =>
       this.#bounds.ask({ hook: 'connect', asking, bytes: UPGRADE_BYTES }, () =>
-        after(ask(new ConnectQuestion(asking, upgrade)), (value) => {
+        after(ask(new ConnectAsked(asking, upgrade)), (value) => {
           const changes = changesOf(value)
           return changes === undefined || changes instanceof Denial ? changes : upgrade.identityWith(changes)
         }),
@@ -69,7 +72,7 @@ export class LocalHooks implements Hooks {
   #join(ask: NonNullable<HookFunctions['join']>): NonNullable<Hooks['join']> {
     return (asking, asker, room) =>
       this.#bounds.ask({ hook: 'join', asking, bytes: QUESTION_BYTES }, () =>
-        after(ask(new JoinQuestion(asking, asker, room)), (value) => {
+        after(ask(new JoinAsked(asking, asker, room)), (value) => {
           const answer = readAnswer(joinAnswer, value)
           return answer instanceof Denial ? answer : undefined
         }),
@@ -79,7 +82,7 @@ export class LocalHooks implements Hooks {
   #publish(ask: NonNullable<HookFunctions['publish']>): NonNullable<Hooks['publish']> {
     return (asking, asker, room, content) =>
       this.#bounds.ask({ hook: 'publish', asking, bytes: QUESTION_BYTES + 2 * content.length }, () =>
-        after(ask(new PublishQuestion(asking, asker, room, content)), (value) => {
+        after(ask(new PublishAsked(asking, asker, room, content)), (value) => {
           const answer = readAnswer(publishAnswer, value)
           if (answer instanceof Denial) return answer
           return 'content' in answer ? this.#textOf(answer.content) : undefined
@@ -94,10 +97,8 @@ export class LocalHooks implements Hooks {
       const bytes = QUESTION_BYTES + 2 * (params?.length ?? 0)
       return this.#bounds.ask({ hook: 'call', asking, bytes }, () => {
         const value = params === undefined ? undefined : JSON.parse(params)
-        return after(
-          handle(value, new CallContext(asking, asker, method)),
-          (result) =>
-            result instanceof Denial ? result : (refusalAlone(result) ?? this.#textOf(result ?? null)),
+        return after(handle(value, new CallContext(asking, asker, method)), (result) =>
+          result instanceof Denial ? result : (refusalAlone(result) ?? this.#textOf(result ?? null)),
         )
       })
     }

@@ -24,7 +24,7 @@ export function askAbout(hooks: Hooks, hub: Hub, client: Client, request: Reques
   return { ok: true, request }
 }
 
-/** Begins a question about a client's request: it has one at a time. */
+/** Begins to ask about a client's request: it has one at a time. */
 export function ask(client: Client): Asking {
   client.asking = new Asking()
   return client.asking

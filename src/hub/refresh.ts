@@ -11,7 +11,7 @@ export function refresh(hub: Hub, client: Client, { id, token }: RefreshRequest)
     if (!(verified instanceof TokenFault) && isSameUser(client, verified) && !hub.isRevoked(verified)) {
       // Gone while the key was fetched: nobody would end its heartbeat.
       if (!client.isOpen) return undefined
-      hub.renew(client, verified)
+      hub.renew(client, withChanges(verified, client.identity))
       client.reply({ type: 'refreshed', ...withId(id), ...expiryOf(client, hub.clock.wallMs()) })
       leaveForbidden(hub, client)
       return undefined
@@ -22,6 +22,11 @@ export function refresh(hub: Hub, client: Client, { id, token }: RefreshRequest)
   }
   const verified = hub.tokens.verify(token)
   return verified instanceof Promise ? verified.then(answer) : answer(verified)
+}
+
+/** What the connect hook has changed goes on, whatever the new token says. */
+function withChanges(identity: Identity, { changed }: Identity): Identity {
+  return changed === undefined ? identity : { ...identity, ...changed, changed }
 }
 
 function leaveForbidden(hub: Hub, client: Client): void {

@@ -13,14 +13,16 @@ export function contentFault(
 ): string | undefined | Promise<string | undefined> {
   const result = schema['~standard'].validate(JSON.parse(content))
   // Whatever can be awaited is: taken for a result, it would be one without issues.
-  return 'then' in result ? Promise.resolve(result).then(faultIn) : faultIn(result)
+  const read = (result: SchemaResult) => faultIn(result, 'content')
+  return 'then' in result ? Promise.resolve(result).then(read) : read(result)
 }
 
-function faultIn({ issues }: SchemaResult): string | undefined {
+/** What a schema says against a value; `name` is the field that it was in. */
+export function faultIn({ issues }: SchemaResult, name: string): string | undefined {
   if (issues === undefined) return undefined
   const [issue] = issues
-  if (issue === undefined) return 'content: refused'
-  return `content${placeOf(issue)}: ${issue.message}`.slice(0, FAULT_CHARS)
+  if (issue === undefined) return `${name}: refused`
+  return `${name}${placeOf(issue)}: ${issue.message}`.slice(0, FAULT_CHARS)
 }
 
 /** As `.items[0].price`. */

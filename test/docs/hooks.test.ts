@@ -12,20 +12,26 @@ import { readmeBlock } from '../support/readme.ts'
 import { startServer } from '../support/server.ts'
 import { pollUntil } from '../support/until.ts'
 
+// Within the repository, so that its packages are found.
+const folder = t.testdir({})
+let modules = 0
+
 /** A code block as a module of options; what it calls of the reader's own is given. */
-async function optionsOf(t: Test, code: string, own: string): Promise<RoomcastOptions> {
+async function optionsOf(code: string, own: string): Promise<RoomcastOptions> {
   const app = new URL('../../src/app.ts', import.meta.url).href
-  const path = join(t.testdir({}), 'options.mjs')
+  const path = join(folder, `options${++modules}.mjs`)
   writeFileSync(path, `${own}\n${code.replace("from 'roomcast'", `from '${app}'`)}`)
   return import(path) as Promise<RoomcastOptions>
 }
 
 t.test("the README's hook refuses, and its call answers as it shows", async (t) => {
-  const hook = readmeBlock('js', 'not your team').replace('await app.register(roomcast, {', 'export const all = {')
+  const hook = readmeBlock('js', 'not your team').replace(
+    'await app.register(roomcast, {',
+    'export const all = {',
+  )
   const own = 'const isMember = async (user) => user === "ada"'
-  const { all } = (await optionsOf(t, hook.replace(/\)\s*$/, ''), own)) as { all: RoomcastOptions }
+  const { all } = (await optionsOf(hook.replace(/\)\s*$/, ''), own)) as { all: RoomcastOptions }
   const { calls } = await optionsOf(
-    t,
     readmeBlock('js', 'orders.cancel'),
     'const cancelOrder = async (user, id) => user === "ada" && id === 7',
   )
@@ -46,7 +52,7 @@ t.test("the README's hook refuses, and its call answers as it shows", async (t) 
 t.test('the functions of docs/HOOKS.md do what the page says', async (t) => {
   const own = `const mayJoin = async (user, room, { signal }) => !signal.aborted && room !== 'closed'
     const cancelOrder = async (user, id) => id === 7`
-  const { hooks, calls } = await optionsOf(t, block('js', 'export const hooks'), own)
+  const { hooks, calls } = await optionsOf(block('js', 'export const hooks'), own)
   const server = await serve(t, { hooks, calls } as RoomcastOptions)
   await t.rejects(connect(server, 'eve', { plan: 'none' }), { message: /403 .*no plan/ })
   const [ada, bob] = [await connect(server, 'ada', { name: 'Ada' }), await connect(server, 'bob')]
@@ -67,7 +73,7 @@ t.test('both back ends of docs/HOOKS.md answer a server, and nobody else', async
     ['/usr/bin/python3', 'back-end.py', block('python', 'http.server')],
   ]
   for (const [command, file, code] of programs) {
-    const path = join(t.testdir({}), file)
+    const path = join(folder, file)
     writeFileSync(path, code)
     const port = await freePort()
     const url = `http://127.0.0.1:${port}/`
@@ -79,7 +85,11 @@ t.test('both back ends of docs/HOOKS.md answer a server, and nobody else', async
           (response) => response.status,
           () => undefined,
         )
-      t.equal(await pollUntil(`${file} answers`, status, 20_000), 401, `${file}: who has not signed gets nothing`)
+      t.equal(
+        await pollUntil(`${file} answers`, status, 20_000),
+        401,
+        `${file}: who has not signed gets nothing`,
+      )
     }
     const server = await startServer({ HOOK_URL: url, HOOKS: 'connect, join, publish, call', HOOK_SECRET })
     t.teardown(() => server.stop())

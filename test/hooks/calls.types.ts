@@ -9,8 +9,10 @@ const order = z.object({ id: z.coerce.number(), note: z.string().optional() })
 export const right = [
   app.register(roomcast, { hooks: {} }),
   app.register(roomcast, { hooks: 'join, publish', hookUrl: 'http://a', hookSecret: 'whsec_' }),
-  app.register(roomcast, { hooks: ['connect'] }),
-  app.register(roomcast, { hooks: { connect: ({ claims, request }) => ({ info: [claims.plan, request.ip] }) } }),
+  app.register(roomcast, { hooks: 'connect' }),
+  app.register(roomcast, {
+    hooks: { connect: ({ claims, request }) => ({ info: [claims.plan, request.ip] }) },
+  }),
   app.register(roomcast, { hooks: { connect: async () => ({ can: { join: ['*'] }, rooms: ['a'] }) } }),
   app.register(roomcast, { hooks: { join: ({ room }) => (room === 'a' ? { refuse: 'no' } : undefined) } }),
   app.register(roomcast, { hooks: { join: () => {} } }),
@@ -23,7 +25,9 @@ export const right = [
       },
     },
   }),
-  app.register(roomcast, { hooks: { publish: ({ room, content }) => ({ content: [room?.length, content] }) } }),
+  app.register(roomcast, {
+    hooks: { publish: ({ room, content }) => ({ content: [room?.length, content] }) },
+  }),
   app.register(roomcast, { calls: { time: () => Date.now(), later: async (params: unknown) => params } }),
   app.register(roomcast, {
     calls: {
@@ -52,8 +56,8 @@ export const wrong = [
   app.register(roomcast, { hooks: { publish: ({ content }) => ({ content: content.text }) } }),
   // @ts-expect-error: patterns are texts
   app.register(roomcast, { hooks: { connect: () => ({ can: { join: [1] } }) } }),
-  // @ts-expect-error: no such name
-  app.register(roomcast, { hooks: ['leave'] }),
+  // @ts-expect-error: names are a text
+  app.register(roomcast, { hooks: ['join'] }),
   // @ts-expect-error: nobody has checked the params
   app.register(roomcast, { calls: { cancel: (params: { id: number }) => params.id } }),
   // @ts-expect-error: without defineCall nothing says that schema and handler fit

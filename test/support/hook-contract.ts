@@ -128,6 +128,8 @@ export function hookContract(name: string, { start, thrown }: HookContract): voi
       },
     })
     const ada = await connect(server, 'ada', { info: 'of the token', can: { join: ['*'] } })
+    t.match(await ada.next('joined'), { room: 'ada.notes' })
+    t.match(seen, [{ user: 'ada', room: 'ada.notes' }], 'of the rooms that it names, join is asked')
     t.match(await ada.request({ type: 'join', room: 'lobby' }), { code: 'forbidden' })
     await ada.join('ada.more')
     t.match(seen.at(-1), { client: ada.id, user: 'ada', info: { name: 'Ada' }, room: 'ada.more' })
@@ -135,6 +137,15 @@ export function hookContract(name: string, { start, thrown }: HookContract): voi
     await bob.join('lobby')
     t.match(seen.at(-1), { info: 'of the token' })
     t.match(await bob.request({ type: 'join', room: 'x' }), { code: 'forbidden' })
+    for (const client of [ada, bob]) {
+      const token = tokenFor(String(client.welcome.user), { info: 'of the new', can: { join: ['*'] } })
+      t.match(await client.request({ type: 'refresh', token }), { type: 'refreshed' })
+    }
+    t.match(await ada.request({ type: 'join', room: 'lobby' }), { code: 'forbidden' }, 'no token undoes that')
+    await ada.join('ada.last')
+    t.match(seen.at(-1), { info: { name: 'Ada' } })
+    await bob.join('x')
+    t.match(seen.at(-1), { info: 'of the new' }, 'where nothing was changed, it is that of the token')
     for (const sub of ['longInfo', 'deepInfo', 'unknownWord', 'closedRoom', 'slip'])
       isRefusal(t, await tryUpgrade(server, `?token=${tokenFor(sub)}`), 500, 'internal')
     await Promise.all([ada.close(), bob.close()])

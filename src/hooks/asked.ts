@@ -3,8 +3,8 @@ import type { Asker, Asking, Upgrade } from './hooks.ts'
 
 // What the functions of an app are given. Getters, because most have no use for what takes work to make.
 
-/** What every question has. */
-class Question {
+/** What every hook is given. */
+class Asked {
   readonly #asking: Asking
 
   constructor(asking: Asking) {
@@ -18,7 +18,7 @@ class Question {
 }
 
 /** May this token's holder connect? */
-export class ConnectQuestion extends Question {
+export class ConnectAsked extends Asked {
   /** The token's, verified. */
   readonly claims: Readonly<Record<string, unknown>>
   readonly request: FastifyRequest
@@ -31,7 +31,7 @@ export class ConnectQuestion extends Question {
 }
 
 /** Whose request it is. */
-class RequestQuestion extends Question {
+class RequestAsked extends Asked {
   /** The client's id, as in its `welcome`. */
   readonly client: string
   readonly user: string
@@ -51,7 +51,7 @@ class RequestQuestion extends Question {
 }
 
 /** May this client join the room? */
-export class JoinQuestion extends RequestQuestion {
+export class JoinAsked extends RequestAsked {
   readonly room: string
 
   constructor(asking: Asking, asker: Asker, room: string) {
@@ -61,7 +61,7 @@ export class JoinQuestion extends RequestQuestion {
 }
 
 /** May this client publish that? */
-export class PublishQuestion extends RequestQuestion {
+export class PublishAsked extends RequestAsked {
   /** Undefined for a broadcast. */
   readonly room: string | undefined
   readonly #text: string
@@ -78,7 +78,7 @@ export class PublishQuestion extends RequestQuestion {
 }
 
 /** Whose call it is. */
-export class CallContext extends RequestQuestion {
+export class CallContext extends RequestAsked {
   readonly method: string
 
   constructor(asking: Asking, asker: Asker, method: string) {
