@@ -63,7 +63,7 @@ t.test(
     const claims = { info: { name: 'Ada' }, rooms: ['r'], plan: 'free' }
     const token = tokenFor('ada', claims)
     const ada = await connect(server, 'ada', {}, { token, lines: [`X-Device: phone`, 'Cookie: a=1'] })
-    await ada.join('r')
+    await ada.next('joined')
     const text = '{"n":9007199254740993, "e":1.0e2,"k":1,"k":"\\u0041"}'
     ada.send(`{"type":"message","room":"r","content":${text},"id":1}`)
     await ada.next('ack')
