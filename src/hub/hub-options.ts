@@ -1,9 +1,10 @@
 import type { Tokens } from '../auth/tokens.ts'
-import type { Bridge } from '../bridge/bridge.ts'
+import type { Bridge, HistoryLimits } from '../bridge/bridge.ts'
 import type { Clock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import type { Presence } from '../presence/presence.ts'
+import type { From } from '../protocol/codec.ts'
 import type { RoomRules, RuleDefaults } from '../rules/room-rules.ts'
 import type { SlowPolicy } from './client.ts'
 import type { HeartbeatTimes } from './heartbeat.ts'
@@ -31,4 +32,17 @@ export interface HubOptions {
   hooks?: Hooks | undefined
   /** Whom clients' new tokens are shown to; without, none is taken. */
   tokens?: Tokens
+}
+
+/** A message to publish. `content` is valid JSON text, relayed as it stands. */
+export interface HubMessage {
+  room: string | undefined
+  content: string
+  from: From
+  /** The client that must not get it. */
+  exclude: string | undefined
+  /** Makes the publish idempotent: the same user's same key in the same room is published once. */
+  once: { user: string; key: string } | undefined
+  /** What its room keeps; undefined for a message that is not kept. */
+  history: HistoryLimits | undefined
 }

@@ -1,20 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Identity } from '../auth/permissions.ts'
 import { noTokens, type Tokens } from '../auth/tokens.ts'
-import type {
-  Bridge,
-  BridgeHost,
-  BridgeStatus,
-  ClusterStatus,
-  HistoryLimits,
-  Published,
-  Replay,
-} from '../bridge/bridge.ts'
+import type { Bridge, BridgeHost, BridgeStatus, ClusterStatus, Published, Replay } from '../bridge/bridge.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { loggedText } from '../logged-text.ts'
-import { type From, messageHead, welcomeText } from '../protocol/codec.ts'
+import { messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules } from '../rules/room-rules.ts'
 import type { ContentOf } from '../rules/rules-input.ts'
@@ -26,7 +18,7 @@ import { Control, type Controlled, type Whom } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
-import type { HubLimits, HubOptions } from './hub-options.ts'
+import type { HubLimits, HubMessage, HubOptions } from './hub-options.ts'
 import type { JoinResult } from './join.ts'
 import type { Wanted } from './membership.ts'
 import { expiryOf } from './refresh.ts'
@@ -34,19 +26,6 @@ import type { Revoke } from './revoker.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
-
-/** A message to publish. `content` is valid JSON text, relayed as it stands. */
-export interface HubMessage {
-  room: string | undefined
-  content: string
-  from: From
-  /** The client that must not get it. */
-  exclude: string | undefined
-  /** Makes the publish idempotent: the same user's same key in the same room is published once. */
-  once: { user: string; key: string } | undefined
-  /** What its room keeps; undefined for a message that is not kept. */
-  history: HistoryLimits | undefined
-}
 
 /** This node's clients and the delivery to them. */
 export class Hub implements ClientContext {
