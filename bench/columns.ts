@@ -26,6 +26,7 @@ const cores = column('server cores', (run) => run.server_cores)
 const generator = column('generator cores', (run) => run.generator_cores)
 const crossP99 = column('p99 ms across nodes', (run) => run.cross_latency?.p99_ms, withSpread)
 const cpuPerConnect = column('CPU µs a connect', (run) => run.cpu_us_per_connect, withSpread)
+const cpuPerVisit = column('CPU µs a visit', (run) => run.cpu_us_per_visit, withSpread)
 const connects = column('connects/s', (run) => run.connects_per_s, withSpread)
 const memory = column('KiB a client', (run) => run.rss_kib_per_client, withSpread)
 const growth = column('memory grew by, MiB', (run) => run.rss_peak_mib - run.rss_joined_mib, withSpread)
@@ -37,7 +38,8 @@ const redisCpu: Column = {
     medianOf(spread(runsOf(results, name, server).flatMap(({ helperCpuUs }) => helperCpuUs?.redis ?? []))),
 }
 
-export function columnsOf({ name, load }: Scenario): Column[] {
+export function columnsOf({ name, load, measure }: Scenario): Column[] {
+  if (measure === 'cpuPerVisit') return [cpuPerVisit, cpuPerConnect, connects, memory]
   if (load.runS === 0) return name === 'idle' ? [memory, cpuPerConnect] : [connects, cpuPerConnect]
   if (name.startsWith('two-nodes'))
     return [deliveries, cpuPerDelivery, redisCpu, p99, crossP99, cores, generator]
@@ -54,5 +56,6 @@ export const measureTitles: Record<Measure, string> = {
   peak: 'server memory at most, MiB (lower is better)',
   memory: 'server memory a client, KiB (lower is better)',
   cpuPerConnect: 'server CPU, µs a connect (lower is better)',
+  cpuPerVisit: 'server CPU, µs a client that comes and goes (lower is better)',
   connects: 'connects a second (higher is better)',
 }

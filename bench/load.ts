@@ -54,6 +54,8 @@ export interface LoadResult {
   connects_per_s: number
   cpu_us_per_connect: number
   rss_kib_per_client: number
+  /** From before the connect until all have left; only where a scenario is about that (run.ts). */
+  cpu_us_per_visit?: number
   rss_before_mib: number
   rss_joined_mib: number
   rss_peak_mib: number

@@ -56,6 +56,7 @@ const figures: Record<Measure, (result: LoadResult) => number | undefined> = {
   peak: (result) => result.rss_peak_mib,
   memory: (result) => result.rss_kib_per_client,
   cpuPerConnect: (result) => result.cpu_us_per_connect,
+  cpuPerVisit: (result) => result.cpu_us_per_visit,
   connects: (result) => result.connects_per_s,
 }
 

@@ -25,6 +25,13 @@ function cpuS(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+function sumCpuS(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuS(pid), 0)
+}
+
+/** Above the default lingerMs of a rule. */
+const LEAVE_MS = 8000
+
 /** A fresh server each time: no run inherits another one's heap. */
 async function runOnce(tools: Tools, scenario: Scenario, name: ServerName, round: number): Promise<Run> {
   const run: Run = { scenario: scenario.name, server: name, round }
@@ -33,7 +40,13 @@ async function runOnce(tools: Tools, scenario: Scenario, name: ServerName, round
     running = await servers[name].start()
     const { ports, pids, helpers } = running
     const target = { ports, pids, tokensFile: tools.tokensFile }
+    const before = sumCpuS(pids)
     run.result = await runLoad(tools.program, servers[name].speech, scenario.load, target)
+    if (scenario.measure === 'cpuPerVisit') {
+      // The generator has gone, and all its clients with it; users are waited for a while.
+      await new Promise((resolve) => setTimeout(resolve, LEAVE_MS))
+      run.result.cpu_us_per_visit = ((sumCpuS(pids) - before) * 1e6) / run.result.clients
+    }
     const { received } = run.result
     const used = Object.entries(helpers).map(([helper, pid]) => [helper, (cpuS(pid) * 1e6) / received])
     if (used.length > 0) run.helperCpuUs = Object.fromEntries(used)

@@ -2,7 +2,15 @@ import type { LoadOptions } from './load.ts'
 import type { ServerName } from './servers.ts'
 
 /** The figure that a scenario is about, and that its chart shows. */
-export type Measure = 'cpuPerDelivery' | 'peak' | 'p99' | 'crossP99' | 'memory' | 'cpuPerConnect' | 'connects'
+export type Measure =
+  | 'cpuPerDelivery'
+  | 'peak'
+  | 'p99'
+  | 'crossP99'
+  | 'memory'
+  | 'cpuPerConnect'
+  | 'cpuPerVisit'
+  | 'connects'
 
 export interface Scenario {
   name: string
@@ -118,6 +126,15 @@ const full: Scenario[] = [
     load: { ...base, members: 10_000, dialing: 1, settleS: 3, runS: 0 },
     servers: EVERYBODY,
     measure: 'memory',
+  },
+  {
+    name: 'presence-storm',
+    title: 'Presence: 10,000 come and go',
+    about:
+      '10,000 users connect and join one room, 64 at once, and all leave at one time. With presence, each of them is told who is there and of all changes.',
+    load: { ...base, members: 10_000, dialing: 64, runS: 0 },
+    servers: ['roomcast', 'roomcast-presence'],
+    measure: 'cpuPerVisit',
   },
   {
     name: 'two-nodes-paced',

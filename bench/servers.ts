@@ -9,6 +9,7 @@ import { SECRET } from './tokens.ts'
 export const serverNames = [
   'roomcast',
   'roomcast-2',
+  'roomcast-presence',
   'ws-loop',
   'socket-io',
   'bun',
@@ -43,6 +44,8 @@ const plain: Speech = {
   joined: '"type":"joined"',
   message: `{"type":"message","room":"r%ROOM%","content":${CONTENT}}`,
 }
+
+const presenceEverywhere = '[{"match":"*","presence":true}]'
 
 const socketIo: Speech = {
   path: '/socket.io/?EIO=4&transport=websocket',
@@ -138,6 +141,13 @@ export const servers: Record<ServerName, Server> = {
       'As above, with `REDIS_URL`: two nodes and a redis-server without persistence, all three on the servers’ core. CPU is that of both nodes; Redis’ own is told apart.',
     start: startTwoNodes,
     version: () => `${roomcastVersion()}, ${output('redis-server', '--version').split(' sha=')[0]}`,
+  },
+  'roomcast-presence': {
+    label: 'roomcast, with presence',
+    speech: { ...plain, join: '{"type":"join","room":"r%ROOM%","presence":true}' },
+    settings: 'As roomcast, with presence in all rooms (its defaults), which every member asks for.',
+    start: () => startAlone([process.execPath, DIST], { ...roomcastEnv, ROOM_RULES: presenceEverywhere }),
+    version: roomcastVersion,
   },
   'ws-loop': {
     label: 'ws, plain loop',

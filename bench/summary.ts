@@ -11,6 +11,7 @@ const units: Record<Measure, string> = {
   peak: 'MiB at most',
   memory: 'KiB a client',
   cpuPerConnect: 'µs CPU a connect',
+  cpuPerVisit: 'µs CPU a visit',
   connects: 'connects/s',
 }
 

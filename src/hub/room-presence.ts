@@ -7,8 +7,8 @@ import type { Client } from './client.ts'
 import { textFrame } from './frame.ts'
 import { PresentUser } from './present-user.ts'
 
-/** Telling a member costs some 4 µs, and all that may take a tenth of the node's time: so in large rooms it is rarer. */
-const REST_MS_A_WATCHER = 0.04
+/** Telling one of thousands costs some 20 µs, and may take a tenth of the node's time: from 500 on it is rarer. */
+const REST_MS_A_WATCHER = 0.2
 /** After a full list, which a room that swings about `listMax` would be sent again and again. */
 const LIST_REST_MS = 1000
 /** A longer list is none: with its envelope it is a frame that clients take whose limit is 1 MiB, as many have. */

@@ -241,3 +241,28 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return port
 }
+
+t.test('the snippet of who is in the room keeps its list, with the rule beside it', async (t) => {
+  const [, ROOM_RULES = ''] =
+    /^ROOM_RULES='(.*)' npm start$/m.exec(readmeBlock('sh', '"presence": true')) ?? []
+  const server = await startServer({ ROOM_RULES })
+  t.teardown(() => server.stop())
+  const ada = await connect(server, 'ada')
+  const socket = {
+    send: (text: string) => ada.send(text),
+    addEventListener: (_type: string, listener: (event: { data: string }) => void) => {
+      ada.onEnvelope = (envelope) => listener({ data: JSON.stringify(envelope) })
+    },
+  }
+  const code = `${readmeBlock('js', 'presence: true')}\nreturn here`
+  const here = new Function('socket', code)(socket) as Map<string, unknown>
+  const has = (users: string) => pollUntil(users, () => [...here.keys()].join() === users || undefined)
+  await has('ada')
+  const bob = await connect(server, 'bob', { info: { name: 'Bob' } })
+  await bob.join('team-7')
+  await has('ada,bob')
+  t.strictSame(here.get('bob'), { name: 'Bob' })
+  await bob.close()
+  await has('ada')
+  await ada.close()
+})
