@@ -1,4 +1,4 @@
-# The server alone. Build: docker build -t roomcast .
+# The server alone. Build: docker build --build-arg REVISION=$(git rev-parse HEAD) -t roomcast .
 ARG NODE_VERSION=24
 
 FROM node:${NODE_VERSION}-slim AS build
@@ -12,6 +12,15 @@ COPY routes routes
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:${NODE_VERSION}-slim
+ARG NODE_VERSION
+ARG VERSION=0.1.0
+ARG REVISION=
+LABEL org.opencontainers.image.title="roomcast" \
+  org.opencontainers.image.description="A self-hosted real-time hub: WebSocket clients, rooms, many nodes" \
+  org.opencontainers.image.licenses="MIT" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}" \
+  org.opencontainers.image.base.name="docker.io/library/node:${NODE_VERSION}-slim"
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
 COPY --from=build /app/package.json ./

@@ -8,6 +8,8 @@ const needs = {
   chromium: existsSync('/usr/bin/chromium'),
   'python3-websockets': existsSync('/usr/lib/python3/dist-packages/websockets'),
   nginx: hasCommand('nginx'),
+  haproxy: hasCommand('haproxy'),
+  prometheus: hasCommand('promtool'),
   openssl: hasCommand('openssl'),
   iproute2: hasCommand('ip'),
   // For the benchmark's load generator.
@@ -17,10 +19,18 @@ const needs = {
 /** With this file Debian starts no service of a package that it installs; the tests start their own. */
 const POLICY = '/usr/sbin/policy-rc.d'
 
+/** Tests that need these are skipped where they cannot be had, and say why. */
+const optional = ['haproxy', 'prometheus']
+
 const missing = Object.keys(needs).filter((name) => !needs[name])
+const required = missing.filter((name) => !optional.includes(name))
 if (missing.length > 0 && !install(missing)) {
-  console.error(`The tests need these Debian packages; as root: apt-get install -y ${missing.join(' ')}`)
-  process.exit(1)
+  if (required.length > 0 && (required.length === missing.length || !install(required))) {
+    console.error(`The tests need these Debian packages; as root: apt-get install -y ${missing.join(' ')}`)
+    process.exit(1)
+  }
+  const skipped = missing.filter((name) => optional.includes(name)).join(' ')
+  console.error(`Tests are skipped for want of these Debian packages; as root: apt-get install -y ${skipped}`)
 }
 
 function hasCommand(name) {

@@ -1,3 +1,5 @@
+import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import type { Distribution } from '../hub/distribution.ts'
 import type { Hub } from '../hub/hub.ts'
 import { version } from '../version.ts'
@@ -47,6 +49,18 @@ export function readings(hub: Hub, sums: Sums): Reading[] {
     labelled('recoveries_total', 'Joins with since, by result', 'result', counters.recoveries),
     inSeconds('ping_seconds', 'Round trips of WebSocket pings', counters.roundTrips),
     ...ofBridge(hub),
+    ...limits(),
+  ]
+}
+
+/** What nodejs_heap_size_used_bytes and process_resident_memory_bytes are to be measured by. */
+function limits(): Reading[] {
+  const { heap_size_limit } = getHeapStatistics()
+  // Without a limit of its control group the kernel tells none, or more than there is.
+  const group = process.constrainedMemory() || Number.POSITIVE_INFINITY
+  return [
+    gauge('heap_limit_bytes', 'Bytes of heap at which V8 gives up', heap_size_limit),
+    gauge('memory_limit_bytes', 'Memory of the container or machine', Math.min(group, totalmem()), 'max'),
   ]
 }
 

@@ -40,7 +40,7 @@ function instructions(text: string): Instruction[] {
 
 t.test('Dockerfile: two stages, not root, exec form, a health check by node itself', async (t) => {
   const all = instructions(readFileSync('Dockerfile', 'utf8'))
-  const known = 'ARG CMD COPY ENV EXPOSE FROM HEALTHCHECK RUN STOPSIGNAL USER WORKDIR'.split(' ')
+  const known = 'ARG CMD COPY ENV EXPOSE FROM HEALTHCHECK LABEL RUN STOPSIGNAL USER WORKDIR'.split(' ')
   t.same(
     all.filter(({ name }) => !known.includes(name)),
     [],
@@ -66,7 +66,10 @@ t.test('Dockerfile: two stages, not root, exec form, a health check by node itse
   for (const pair of env.split(' ')) t.ok(names.has(pair.split('=')[0] ?? ''), `${pair} is a setting`)
 
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
-  t.ok(version)
+  t.ok(of('ARG').includes(`VERSION=${version}`), 'the version of package.json')
+  const [label = ''] = of('LABEL')
+  for (const name of ['title', 'licenses', 'version', 'revision'])
+    t.match(label, `org.opencontainers.image.${name}=`)
   const copied = all
     .filter(({ name, value }) => name === 'COPY' && !value.startsWith('--from'))
     .flatMap(({ value }) => value.split(' ').slice(0, -1))

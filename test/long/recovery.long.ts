@@ -2,6 +2,8 @@
 import t, { type Test } from 'tap'
 import { quantile } from '../support/crowd.ts'
 import type { Follower } from '../support/follower.ts'
+import { Haproxy } from '../support/haproxy.ts'
+import { hasCommand } from '../support/has-command.ts'
 import { hasNginx } from '../support/nginx.ts'
 import { startNodes } from '../support/nodes.ts'
 import { startRedis } from '../support/redis.ts'
@@ -12,6 +14,7 @@ import { pace } from '../support/until.ts'
 /** What one test process reads and checks on two cores that it shares with two nodes and Redis. */
 const CLIENTS = Number(process.env.RECOVERY_CLIENTS ?? 2000)
 const AWAY_MS = 2000
+const noHaproxy = hasCommand('haproxy') ? false : 'haproxy is not installed'
 const noNginx = hasNginx() ? false : 'nginx is not installed'
 
 /** Followers of one room on two nodes, ten messages a second; `nodeOf` chooses where each attempt goes. */
@@ -72,4 +75,11 @@ t.test('a node killed under its clients', async (t) => {
 
 t.test('three deploys behind nginx', { skip: noNginx }, (t) =>
   rollingRestart(t, { clients: 300, rounds: 3, everyMs: 50, env: { DRAIN_MS: '2000' } }),
+)
+
+t.test('three deploys behind HAProxy', { skip: noHaproxy }, (t) =>
+  rollingRestart(t, {
+    ...{ clients: 300, rounds: 3, everyMs: 50, env: { DRAIN_MS: '2000' } },
+    proxy: Haproxy.start,
+  }),
 )

@@ -13,7 +13,16 @@ import { pollUntil } from './until.ts'
 export const NGINX_CONF = 'deploy/nginx.conf'
 const NGINX_TLS_CONF = 'deploy/nginx-tls.conf'
 
-export class Balancer {
+/** What stands in front of nodes, whichever program it is. */
+export interface AnyBalancer extends Address {
+  readonly errors: string
+  /** A line a request or WebSocket that has ended. */
+  readonly accesses: string
+  url(path: string): string
+  stop(): Promise<void>
+}
+
+export class Balancer implements AnyBalancer {
   readonly host = '127.0.0.1'
   readonly port: number
   readonly file: string
@@ -114,7 +123,7 @@ export class Balancer {
 }
 
 /** The file with other addresses and paths; each is there once, or it is not the file that we know. */
-function substitute(file: string, substitutes: [from: string, to: string][]): string {
+export function substitute(file: string, substitutes: [from: string, to: string][]): string {
   return substitutes.reduce(
     (text, [from, to]) => {
       if (text.split(from).length !== 2) throw new Error(`${file} should have "${from}" once`)

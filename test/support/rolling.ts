@@ -1,7 +1,7 @@
 // A deploy: both nodes behind the balancer are restarted one after the other, and nobody misses or repeats a message.
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
-import { Balancer } from './balancer.ts'
+import { type AnyBalancer, Balancer } from './balancer.ts'
 import { quantile } from './crowd.ts'
 import { Follower, Ledger } from './follower.ts'
 import { freePort } from './free-port.ts'
@@ -19,10 +19,18 @@ export interface RollingOptions {
   rounds: number
   everyMs: number
   env?: Env
+  /** nginx, unless it says otherwise. */
+  proxy?: StartProxy
 }
+type StartProxy<P extends AnyBalancer = AnyBalancer> = (nodes: readonly Address[]) => Promise<P>
 
 /** One Redis, two nodes on fixed ports, nginx in front of them; all ended with the test. */
-export async function startDeployment(t: Test, env: Env = {}) {
+export function startDeployment(t: Test, env: Env = {}) {
+  return startBehind(t, Balancer.start, env)
+}
+
+/** The same behind any proxy. */
+export async function startBehind<P extends AnyBalancer>(t: Test, startProxy: StartProxy<P>, env: Env = {}) {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const ports = [await freePort(), await freePort()]
@@ -33,7 +41,7 @@ export async function startDeployment(t: Test, env: Env = {}) {
     })
   const nodes = await Promise.all(ports.map(start))
   t.teardown(() => Promise.all(nodes.map((node) => node.stop())))
-  const balancer = await Balancer.start(nodes)
+  const balancer = await startProxy(nodes)
   t.teardown(() => balancer.stop())
   await Promise.all(nodes.map((node) => nodesAre(node, 2)))
   /** Stops a node as a deploy does, and starts its successor on its port; resolves with how long the stop took. */
@@ -94,9 +102,9 @@ export async function startFollowers(t: Test, { clients, everyMs, publisherAt, f
 
 export async function rollingRestart(
   t: Test,
-  { clients, rounds, everyMs, env = {} }: RollingOptions,
+  { clients, rounds, everyMs, env = {}, proxy = Balancer.start }: RollingOptions,
 ): Promise<void> {
-  const { nodes, balancer, restart } = await startDeployment(t, env)
+  const { nodes, balancer, restart } = await startBehind(t, proxy, env)
   const at = () => balancer
   const { followers, ledger, allJoined, finish } = await startFollowers(t, {
     clients,
