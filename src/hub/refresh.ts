@@ -11,7 +11,9 @@ export function refresh(hub: Hub, client: Client, { id, token }: RefreshRequest)
     if (!(verified instanceof TokenFault) && isSameUser(client, verified) && !hub.isRevoked(verified)) {
       // Gone while the key was fetched: nobody would end its heartbeat.
       if (!client.isOpen) return undefined
+      const { info } = client
       hub.renew(client, withChanges(verified, client.identity))
+      if (client.info !== info) for (const room of client.rooms) hub.rooms.get(room)?.presence?.renew(client)
       client.reply({ type: 'refreshed', ...withId(id), ...expiryOf(client, hub.clock.wallMs()) })
       leaveForbidden(hub, client)
       return undefined

@@ -8,6 +8,7 @@ import { startNodes } from '../support/nodes.ts'
 import { startRedis, startRedisCluster } from '../support/redis.ts'
 import { redisBridge } from '../support/redis-bridge.ts'
 import type { Server } from '../support/server.ts'
+import { tokenFor } from '../support/token.ts'
 import { pace, pollUntil } from '../support/until.ts'
 
 const rule = { lingerMs: 1000, listMax: 50, intervalMs: 100 }
@@ -64,7 +65,6 @@ t.test(
     const ada = await startMember(t, one, 'ada')
     const bob = await startMember(t, two, 'bob')
     const eve = await startMember(t, two, 'eve')
-    await startMember(t, two, 'ada')
     await startMember(t, two, 'fay')
     await see([ada, bob], 'ada bob eve fay')
     eve.client.socket.destroy()
@@ -76,6 +76,10 @@ t.test(
       count: 4,
       users: [{ info: {} }],
     })
+    const token = tokenFor('ada', { info: { name: 'Ada' } })
+    t.match(await ada.client.request({ type: 'refresh', token }), { type: 'refreshed' })
+    const isRenewed = ({ entered }: Record<string, unknown>) => JSON.stringify(entered)?.includes('"Ada"')
+    await pollUntil('bob knows', () => bob.got().some(isRenewed) || undefined)
     const keys = (await redis.command('KEYS', '*')) as string[]
     t.strictSame(
       keys.filter((key) => key.includes('presence')),
