@@ -1,7 +1,8 @@
-import { type Answer, type Asker, Asking, Denial, type Hooks } from '../hooks/hooks.ts'
+import { type Answer, Denial, type Hooks } from '../hooks/hooks.ts'
 import type { Decoded } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, MessageRequest, Request } from '../protocol/envelope.ts'
 import { refusal } from './answers.ts'
+import { ask, askerOf } from './call-handler.ts'
 import type { Client } from './client.ts'
 import { joinRefusal } from './handlers.ts'
 import type { Hub } from './hub.ts'
@@ -22,17 +23,6 @@ export function askAbout(hooks: Hooks, hub: Hub, client: Client, request: Reques
     return settled(hooks.publish(ask(client), askerOf(client), request.room, request.content), request)
   }
   return { ok: true, request }
-}
-
-/** Begins to ask about a client's request: it has one at a time. */
-export function ask(client: Client): Asking {
-  client.asking = new Asking()
-  return client.asking
-}
-
-/** Whose request it is, as hooks are told. */
-export function askerOf({ id, user, info }: Client): Asker {
-  return { client: id, user, info }
 }
 
 function settled(answer: Answer<string | undefined>, request: JoinRequest | MessageRequest): Verdict {

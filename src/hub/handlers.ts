@@ -1,8 +1,6 @@
 import type { Replay } from '../bridge/bridge.ts'
-import { Denial, noSuchMethod } from '../hooks/hooks.ts'
-import { historyText, resultText } from '../protocol/codec.ts'
+import { historyText } from '../protocol/codec.ts'
 import type {
-  CallRequest,
   ErrorEnvelope,
   HistoryRequest,
   Joined,
@@ -14,7 +12,7 @@ import type {
   RequestType,
 } from '../protocol/envelope.ts'
 import { type Answer, type Pending, refusal, withId } from './answers.ts'
-import { ask, askerOf } from './asked.ts'
+import { call } from './call-handler.ts'
 import type { Client } from './client.ts'
 import type { Hub } from './hub.ts'
 import { message } from './message-handler.ts'
@@ -117,15 +115,4 @@ function fitting(messages: Replay['messages'], areNewest: boolean): Replay['mess
 
 function ping(_hub: Hub, _client: Client, { id }: PingRequest): Answer {
   return { type: 'pong', ...withId(id) }
-}
-
-/** Goes to the host's code. */
-function call({ hooks }: Hub, client: Client, { id, method, params }: CallRequest): Answer {
-  const answer = (result: string | Denial) => {
-    if (result instanceof Denial) return refusal(result.code, result.message, { id, room: undefined })
-    return id === undefined ? undefined : resultText(id, result)
-  }
-  if (hooks?.call === undefined) return answer(noSuchMethod)
-  const result = hooks.call(ask(client), askerOf(client), method, params)
-  return result instanceof Promise ? result.then(answer) : answer(result)
 }
