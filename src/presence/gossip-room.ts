@@ -11,6 +11,8 @@ type Users = All['users']
 export class Peer {
   life = -1
   seq = -1
+  /** Of the newest list: two with the same number of changes need not be the same. */
+  list = -1
   /** The beat since which it owes all that it has; undefined while nothing is missing. */
   doubtedAt: number | undefined
   /** The newest that it is known to have told. */
@@ -36,8 +38,9 @@ export class Peer {
     return true
   }
 
-  /** Takes a part of a list; returns all of it once it is whole. */
+  /** Takes a part of a list; returns all of it once it is whole, and newer than the last. */
   collect({ list, index, parts, users }: All): Users | undefined {
+    if (list <= this.list) return undefined
     if (parts === 1) return users
     if (this.#list?.list !== list) {
       if (this.#list !== undefined && this.#list.list > list) return undefined

@@ -232,6 +232,7 @@ export class Gossip implements Presence {
       if (users !== undefined) {
         peer.life = life
         peer.seq = seq
+        peer.list = message.list
         this.#host?.hearAll(room.name, node, usersOf(users))
         if (!peer.isBehind) this.#trust(room, peer)
         room.asking?.hasAnswered(node)
