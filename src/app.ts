@@ -58,6 +58,8 @@ export const roomcast = fp(
       throw new ConfigError('prefix: no parameters, clients have one path')
     if (hasShortSecret(config))
       app.log.warn('JWT_SECRET (jwtSecret): secrets of less than 32 bytes can be guessed')
+    tokens.readKeySets(app.log)
+    app.addHook('onClose', async () => tokens.close())
     await app.register(descriptorsPlugin)
     await app.register(bridgePlugin, { config })
     await app.register(hooksPlugin, { config, functions: typeof hooks === 'string' ? {} : hooks, calls })

@@ -8,6 +8,7 @@ import {
   flag,
   hookAddress,
   integer,
+  keyAddress,
   list,
   origin,
   proxy,
@@ -48,6 +49,16 @@ export const settings = z
       .default([])
       .describe(
         'Public keys in PEM form (RSA, EC or Ed25519), one behind the other; \\n may stand for a line break.',
+      ),
+    jwksUrl: keyAddress
+      .optional()
+      .describe(
+        'Address of a JSON Web Key Set (RFC 7517), whose RSA, EC and Ed25519 keys verify tokens as public keys do. Read again every 5 minutes, and when a token names a key that is not in it.',
+      ),
+    jwtIssuers: list(keyAddress)
+      .default([])
+      .describe(
+        'OpenID Connect issuers, exactly as they stand in `iss`; each verifies tokens with the keys that its discovery document names, and with no others. JWT_AUDIENCE must be set.',
       ),
     jwtAlgorithms: list(algorithm)
       .optional()
@@ -228,6 +239,10 @@ export const settings = z
       const message = isSet ? 'must be set with HOOK_URL (hookUrl)' : 'needs HOOK_URL (hookUrl)'
       if (isSet !== config[key].length > 0) context.addIssue({ code: 'custom', path: [key], message })
     }
+  })
+  .refine(({ jwtIssuers, jwtAudience }) => jwtIssuers.length === 0 || jwtAudience.length > 0, {
+    path: ['jwtIssuers'],
+    error: 'needs JWT_AUDIENCE (jwtAudience): an issuer signs tokens for other apps, too',
   })
   .refine(({ drainMs, shutdownGraceMs }) => drainMs <= shutdownGraceMs, {
     path: ['drainMs'],

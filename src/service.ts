@@ -8,6 +8,7 @@ import Fastify, {
 } from 'fastify'
 import { guardConnections } from '../plugins/connection-guard.ts'
 import { roomcast } from './app.ts'
+import { hasKeySets } from './auth/keys.ts'
 import { type Config, ConfigError } from './config.ts'
 import { guardDescriptors } from './descriptor-guard.ts'
 import { type DevSecret, devSecret } from './dev-token.ts'
@@ -150,9 +151,11 @@ export function loggedPath(url: string): string {
  * kept where it is started. Throws ConfigError in production.
  */
 export function withKeyMaterial(config: Config): { config: Config; devSecret?: DevSecret } {
-  if (config.jwtSecret.length + config.jwtPublicKey.length > 0) return { config }
+  if (config.jwtSecret.length + config.jwtPublicKey.length > 0 || hasKeySets(config)) return { config }
   if (config.nodeEnv === 'production') {
-    throw new ConfigError('JWT_SECRET or JWT_PUBLIC_KEY: one of them must be set when NODE_ENV is production')
+    throw new ConfigError(
+      'JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS: one of them must be set when NODE_ENV is production',
+    )
   }
   const made = devSecret()
   return { config: { ...config, jwtSecret: [made.secret] }, devSecret: made }

@@ -78,6 +78,17 @@ export const publicKeys = z.preprocess(
 )
 const pemBlock = /-----BEGIN [A-Z ]+-----[\s\S]+?-----END [A-Z ]+-----/g
 
+/** An address of a key server: http or https, without anything that is not part of a name. */
+export const keyAddress = z.string().refine(isKeyAddress, {
+  error: 'must be http or https addresses without user, password or fragment',
+})
+
+function isKeyAddress(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { protocol, username, password, hash } = new URL(value)
+  return /^https?:$/.test(protocol) && username + password + hash === ''
+}
+
 /** Permissions, in the form of a token's claim `can`. */
 export const canJson = z.preprocess((value, context) => {
   if (typeof value !== 'string') return value
