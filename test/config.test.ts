@@ -156,8 +156,8 @@ t.test('to an app, a string is one secret, and faults have the names of options'
   const passphrase = 'correct horse, battery staple and a long phrase'
   t.strictSame(configFrom({ jwtSecret: passphrase }).jwtSecret, [passphrase])
   t.throws(() => configFrom({ maxClients: 'many' }), /^maxClients: must be/)
-  t.throws(() => verificationKeys(configFrom({})), /^jwtSecret or jwtPublicKey: /)
-  t.throws(() => verificationKeys(configFrom({}), variableName), /^JWT_SECRET or JWT_PUBLIC_KEY: /)
+  t.throws(() => verificationKeys(configFrom({})), /^jwtSecret, jwtPublicKey, jwksUrl or jwtIssuers: /)
+  t.throws(() => verificationKeys(configFrom({}), variableName), /^JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS: /)
 })
 
 t.test('every setting has a description and a name of its own', async (t) => {

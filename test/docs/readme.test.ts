@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openBrowser, servePage } from '../support/browser.ts'
 import { connect, type Envelope } from '../support/client.ts'
+import { startIssuer } from '../support/issuer.ts'
 import { startProgram } from '../support/program.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { readmeBlock } from '../support/readme.ts'
@@ -232,6 +233,24 @@ t.test('behind the nginx of the README, clients connect and each counts by its o
   )
   t.match(sockets[2]?.response?.headers, { 'retry-after': /^\d+$/ })
   for (const socket of sockets) socket.destroy()
+})
+
+t.test('with the settings of the README, the tokens of an OIDC issuer log in', async (t) => {
+  const block = readmeBlock('sh', 'JWT_ISSUERS')
+  const [, url = '', audience = ''] = /^JWT_ISSUERS=(\S+) JWT_AUDIENCE=(\S+) npm start$/m.exec(block) ?? []
+  const issuer = await startIssuer(t)
+  issuer.addKey('k', 'RS256')
+  t.equal(url, 'https://login.example.com')
+  const server = await startServer({
+    JWT_SECRET: '',
+    NODE_ENV: 'production',
+    JWT_ISSUERS: issuer.url,
+    JWT_AUDIENCE: audience,
+  })
+  t.teardown(() => server.stop())
+  const ada = await connect(server, '', {}, { token: issuer.token('ada', 'k', { aud: [audience] }) })
+  t.match(ada.welcome, { user: 'ada' })
+  await ada.close()
 })
 
 async function freePort(): Promise<number> {
