@@ -204,7 +204,7 @@ t.test('a server without key material makes a secret, but not in production', as
   t.equal(made.devSecret?.secret, made.config.jwtSecret[0])
   t.equal(made.config.jwtSecret[0]?.length, 43)
   t.equal(withKeyMaterial(configFromEnv({ JWT_SECRET: 'x' })).devSecret, undefined)
-  t.throws(() => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })), /JWT_SECRET or JWT_PUBLIC_KEY/)
+  t.throws(() => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })), /JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS/)
 })
 
 t.test('a logged path holds nothing that could be a token', async (t) => {
