@@ -157,7 +157,10 @@ t.test('to an app, a string is one secret, and faults have the names of options'
   t.strictSame(configFrom({ jwtSecret: passphrase }).jwtSecret, [passphrase])
   t.throws(() => configFrom({ maxClients: 'many' }), /^maxClients: must be/)
   t.throws(() => verificationKeys(configFrom({})), /^jwtSecret, jwtPublicKey, jwksUrl or jwtIssuers: /)
-  t.throws(() => verificationKeys(configFrom({}), variableName), /^JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS: /)
+  t.throws(
+    () => verificationKeys(configFrom({}), variableName),
+    /^JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS: /,
+  )
 })
 
 t.test('every setting has a description and a name of its own', async (t) => {
@@ -204,7 +207,10 @@ t.test('a server without key material makes a secret, but not in production', as
   t.equal(made.devSecret?.secret, made.config.jwtSecret[0])
   t.equal(made.config.jwtSecret[0]?.length, 43)
   t.equal(withKeyMaterial(configFromEnv({ JWT_SECRET: 'x' })).devSecret, undefined)
-  t.throws(() => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })), /JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS/)
+  t.throws(
+    () => withKeyMaterial(configFromEnv({ NODE_ENV: 'production' })),
+    /JWT_SECRET, JWT_PUBLIC_KEY, JWKS_URL or JWT_ISSUERS/,
+  )
 })
 
 t.test('a logged path holds nothing that could be a token', async (t) => {
