@@ -129,8 +129,9 @@ t.test(
       thenMs: fc.nat(12_000),
     })
     const reload = fc.record({ which: fc.nat(8), inMs: fc.nat(4900), thenMs: fc.nat(6000) })
+    const mute = fc.record({ mute: node, forMs: fc.nat(9000), thenMs: fc.nat(6000) })
     const visit = fc.record({ to: node, stayMs: fc.nat(9000), thenMs: fc.nat(6000) })
-    const steps = fc.array(fc.oneof(outage, reload, visit), { minLength: 1, maxLength: 12 })
+    const steps = fc.array(fc.oneof(outage, reload, visit, mute), { minLength: 1, maxLength: 12 })
     await fc.assert(
       fc.asyncProperty(steps, fc.infiniteStream(fc.nat(200)), async (steps, delays) => {
         const network = new SimNetwork(3, { ...rule, listMax: 100 })
@@ -145,6 +146,15 @@ t.test(
           if ('to' in step) {
             const guest = network.join(network.nodes[step.to] as SimNode, ROOM, `guest ${all.length}`, true)
             network.time.after(step.stayMs, () => guest !== undefined && network.leave(guest))
+          } else if ('mute' in step) {
+            const silent = network.nodes[step.mute] as SimNode
+            if (network.time.now < (backMs.get(silent) ?? 0) + 2000) continue
+            silent.isMute = true
+            const forMs = step.forMs % 7000
+            backMs.set(silent, network.time.now + forMs)
+            network.time.after(forMs, () => {
+              silent.isMute = false
+            })
           } else if ('which' in step) {
             const old = stay[step.which % stay.length] as SimClient
             if (!old.isMember) continue

@@ -130,6 +130,8 @@ export class SimNode {
   isAlive = true
   /** Whether it reaches Redis. */
   isLinked = true
+  /** Whether it hears, and cannot tell. */
+  isMute = false
   /** So many of the messages to it are lost without a word. */
   loses = 0
   readonly listens = new Set<string>()
@@ -200,7 +202,7 @@ export class SimNetwork {
       ignore: (room) => node.listens.delete(room),
       tell: async (room, text) => {
         this.told++
-        if (!this.#reaches(node)) throw new Error('not linked')
+        if (!this.#reaches(node) || node.isMute) throw new Error('not linked')
         const hearers = this.nodes.filter((other) => this.#reaches(other) && other.listens.has(room))
         for (const other of hearers) this.#send(other, room, text)
         await this.#delay()
