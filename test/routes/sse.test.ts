@@ -85,6 +85,17 @@ t.test('streams', async (t) => {
     t.match((await narrow.next('joined')).data, { room: 'b' })
   })
 
+  await t.test('what was said last comes first, where it is asked for', async (t) => {
+    await writer.publish('a', 'the last but one')
+    await writer.publish('a', 'the last')
+    const stream = open(t, server, '&room=a&last=2')
+    t.match((await stream.next('joined')).data, { room: 'a', missed: 2 })
+    t.match(
+      [await stream.next('message'), await stream.next('message')],
+      [{ data: { content: 'the last but one' } }, { data: { content: 'the last' } }],
+    )
+  })
+
   await t.test('refusals are those of /ws', async (t) => {
     const url = `http://${server.host}:${server.port}/sse`
     const valid = tokenFor('reader')
