@@ -261,6 +261,50 @@ async function freePort(): Promise<number> {
   return port
 }
 
+t.test(
+  'with the rules of the README only the app speaks in the news, and cursors are kept nowhere',
+  async (t) => {
+    const [, ROOM_RULES = ''] =
+      /^ROOM_RULES='([^']*)' npm start$/m.exec(readmeBlock('sh', '"match": "news"')) ?? []
+    const server = await startServer({ ROOM_RULES })
+    t.teardown(() => server.stop())
+    const ada = await connect(server, 'ada')
+    for (const room of ['news', 'cursors.7', 'team-7']) await ada.join(room)
+    t.match(await ada.request({ type: 'message', room: 'news', content: 1 }), {
+      type: 'error',
+      code: 'forbidden',
+    })
+    t.notOk('offset' in (await ada.publish('cursors.7', 1)))
+    t.match(await ada.publish('team-7', 1), { offset: 1 })
+    const many = await Promise.all(
+      Array.from({ length: 500 }, () => ada.request({ type: 'message', room: 'cursors.7', content: 1 })),
+    )
+    t.ok(many.some(({ code }) => code === 'rate_limited'))
+    await ada.close()
+  },
+)
+
+t.test('the last 20 messages come at load, and curl reads them too', async (t) => {
+  const server = await startServer()
+  t.teardown(() => server.stop())
+  const ada = await connect(server, 'ada')
+  await ada.join('general')
+  for (let n = 1; n <= 25; n++) ada.say('general', n)
+  await ada.fence()
+  const bob = await connect(server, 'bob')
+  new Function('socket', readmeBlock('js', 'last: 20'))(bob)
+  t.match(await bob.next('joined'), { missed: 20 })
+  for (let n = 6; n <= 25; n++) t.equal((await bob.next('message')).content, n)
+  const line = readmeBlock('sh', 'curl -N').trim()
+  const command = line
+    .replace('127.0.0.1:8080', `${server.host}:${server.port}`)
+    .replace('$TOKEN', tokenFor('eve'))
+  const curl = startProgram(t, 'bash', ['-c', command])
+  await curl.prints('"content":6,')
+  await curl.prints('"content":25,')
+  for (const client of [ada, bob]) await client.close()
+})
+
 t.test('the snippet of who is in the room keeps its list, with the rule beside it', async (t) => {
   const [, ROOM_RULES = ''] =
     /^ROOM_RULES='(.*)' npm start$/m.exec(readmeBlock('sh', '"presence": true')) ?? []
