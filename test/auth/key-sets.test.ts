@@ -238,8 +238,10 @@ t.test(
     refused.destroy()
     server.mischief = undefined
     for (const end of hanging) end()
-    const ada = await pollUntil('the keys are there', () =>
-      connect(node, 'ada', {}, { token: server.token('ada', 'one') }).catch(() => undefined),
+    const ada = await pollUntil(
+      'the keys are there',
+      () => connect(node, 'ada', {}, { token: server.token('ada', 'one') }).catch(() => undefined),
+      20_000,
     )
     server.mischief = (response) => response.writeHead(500).end()
     t.match(await own.fence(), [], 'who was there is there')

@@ -13,7 +13,7 @@ export class Notifier {
   }
 
   /** Resolves with the first answer of `probe`; rejects with `what` when none came within `deadlineMs`. */
-  until<T>(what: string | (() => string), probe: () => Maybe<T>, deadlineMs = 5_000): Promise<T> {
+  until<T>(what: string | (() => string), probe: () => Maybe<T>, deadlineMs = 15_000): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const settle = (finish: () => void) => {
         clearTimeout(timer)
@@ -42,7 +42,7 @@ export class Notifier {
 export async function pollUntil<T>(
   what: string,
   probe: () => Promise<Maybe<T>> | Maybe<T>,
-  deadlineMs = 5_000,
+  deadlineMs = 15_000,
 ): Promise<T> {
   const endMs = performance.now() + deadlineMs
   for (;;) {
