@@ -5,10 +5,12 @@ import { Refusal } from '../src/auth/refusal.ts'
 import type { Config } from '../src/config.ts'
 import { ReadPump } from '../src/hub/read-pump.ts'
 import { StreamClient } from '../src/hub/stream-client.ts'
-import { isRoomName, type JoinRequest, type Position } from '../src/protocol/envelope.ts'
+import { joinsOf } from '../src/hub/token-rooms.ts'
+import { isRoomName, type Position } from '../src/protocol/envelope.ts'
 import { decodePositions } from '../src/protocol/positions.ts'
 import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
+import { hideOtherMethods } from './other-methods.ts'
 import { silenced } from './silent-log.ts'
 import { undocumented } from './undocumented.ts'
 
@@ -41,8 +43,10 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
   const connect = hub.hooks?.connect
   const options = { clock: hub.clock, log: app.log, limits: config, maxNesting: config.maxNesting }
 
-  const admit: preValidationHookHandler = (request, _reply, done) => {
+  const admit: preValidationHookHandler = (request, reply, done) => {
     if (request.raw.httpVersionMajor >= 2) throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
+    // Behind another request of its connection, the response has no socket yet.
+    if (reply.raw.socket === null) throw new Refusal('bad_request', 'a stream needs a connection of its own')
     if (!acceptsEvents(request))
       throw new Refusal('bad_upgrade', 'an Accept with text/event-stream is needed', { status: 406 })
     admission.check(request)
@@ -66,31 +70,20 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
         throw new Refusal('bad_request', `the query's ${String(parsed.error.issues[0]?.path[0])} is wrong`)
       admission.check(request)
       // What the browser says of itself when it comes back is newer than the address that the page gave.
-      const since =
-        decodePositions(headers['last-event-id'] ?? parsed.data.since) ?? new Map<string, Position>()
+      const since = headers['last-event-id'] ?? parsed.data.since
       reply.hijack()
       const socket = new StreamSocket(reply.raw, headersFor(request), RETRY_MS)
-      const client = hub.connect(socket, identity, (...parts) => new StreamClient(...parts, since))
+      const positions = decodePositions(since) ?? new Map<string, Position>()
+      const client = hub.connect(socket, identity, (...parts) => new StreamClient(...parts, positions))
       socket.serve(client)
       const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
-      new ReadPump(hub, client, options).joinFirst([...rooms].map((room) => joinOf(room, parsed.data, since)))
+      const { last, presence } = parsed.data
+      const more = { ...(last !== undefined && { last }), ...(presence === true && { presence }) }
+      const joins = joinsOf([...rooms], since).map((join) => ({ ...join, ...more }))
+      new ReadPump(hub, client, options).joinFirst(joins)
     },
   })
-}
-
-function joinOf(
-  room: string,
-  { last, presence }: Pick<z.output<typeof query>, 'last' | 'presence'>,
-  since: ReadonlyMap<string, Position>,
-): JoinRequest {
-  const position = since.get(room)
-  return {
-    type: 'join',
-    room,
-    ...(position !== undefined && { since: position }),
-    ...(last !== undefined && { last }),
-    ...(presence === true && { presence }),
-  }
+  hideOtherMethods(app, '/sse', silentLog)
 }
 
 /** No Accept accepts everything (RFC 9110 section 12.5.1). */

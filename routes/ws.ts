@@ -1,10 +1,4 @@
-import type {
-  FastifyBaseLogger,
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  preValidationHookHandler,
-} from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import { readWhenThereIsTime } from '../plugins/frame-reader.ts'
 import { addressOf } from '../plugins/rate-limit.ts'
 import { type HubSocket, markAsHubs } from '../plugins/websocket.ts'
@@ -16,6 +10,7 @@ import { joinsOf } from '../src/hub/token-rooms.ts'
 import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { checkHandshake, tidyHandshake } from './handshake.ts'
+import { hideOtherMethods } from './other-methods.ts'
 import { silenced } from './silent-log.ts'
 import { undocumented } from './undocumented.ts'
 
@@ -74,29 +69,12 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       if (identity.rooms !== undefined) pump.joinFirst(joinsOf(identity.rooms, sinceOf(request.query)))
     },
   })
-  hideOtherMethods(app, silentLog)
+  hideOtherMethods(app, '/ws', silentLog)
 }
 
 /** The query's `since`, whatever that is. */
 function sinceOf(query: unknown): unknown {
   return typeof query === 'object' && query !== null && 'since' in query ? query.since : undefined
-}
-
-/**
- * Other methods are nothing that is there, unless a host has them. The route is for its log only: a host's own would
- * have the request line, and that may hold a token.
- */
-function hideOtherMethods(app: FastifyInstance, silentLog: FastifyBaseLogger): void {
-  const url = '/ws'
-  const isFree = (method: string) => !app.hasRoute({ method: method as 'POST', url: app.prefix + url })
-  app.route({
-    method: app.supportedMethods.filter((method) => method !== 'GET' && isFree(method)),
-    url,
-    schema: undocumented,
-    childLoggerFactory: () => silentLog,
-    onRequest: async (_request, reply) => reply.callNotFound(),
-    handler: async () => {},
-  })
 }
 
 /** Which bucket a client shares: its user's, or that of the address where the user has no name. */

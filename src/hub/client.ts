@@ -101,17 +101,20 @@ export class Client implements Watched {
 
   /**
    * Sends a room's message, or does to a slow client what the policy says. Nobody waits for it. `strand` names those
-   * who get the same bytes, where that is not all of the room.
+   * who get the same bytes, where that is not all of the room. Returns whether it will get it.
    */
-  send(frame: Buffer, room: string | undefined, strand = room): void {
-    if (this.#state !== 'open') return
+  send(frame: Buffer, room: string | undefined, strand = room): boolean {
+    if (this.#state !== 'open') return false
     if (this.#pump.pushShared(frame, strand)) {
       this.messagesOut++
-    } else if (this.context.slowClient === 'drop') {
+      return true
+    }
+    if (this.context.slowClient === 'drop') {
       this.#drop(room)
     } else {
       this.disconnect('tooSlow', 'too slow')
     }
+    return false
   }
 
   /** Sends a message that was missed. It is an answer: a recovery must not have a hole. */

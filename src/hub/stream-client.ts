@@ -30,21 +30,24 @@ export class StreamClient extends Client {
     this.#positions = new Map(since)
   }
 
-  override send(frame: Buffer, room: string | undefined): void {
+  override send(frame: Buffer, room: string | undefined): boolean {
+    const strand = `${STREAMS}${room ?? ''}`
     const offset = room === undefined ? undefined : offsetOf(frame)
     const position = room === undefined ? undefined : this.#positions.get(room)
-    const strand = `${STREAMS}${room ?? ''}`
-    if (offset !== undefined && position !== undefined && this.#positions.size === 1) {
-      position.offset = offset
-      super.send(
-        eventWithId(frame, position.epoch, () => encodePositions(this.#positions)),
-        room,
-        strand,
-      )
-      return
+    if (room === undefined || offset === undefined || position === undefined) {
+      const isSent = super.send(eventOf(frame), room, strand)
+      if (isSent) this.#endEvent(undefined)
+      return isSent
     }
-    super.send(eventOf(frame), room, strand)
-    this.#endEvent(offset === undefined || room === undefined ? undefined : this.#moveTo(room, offset))
+    const { epoch } = position
+    // What is dropped moves nothing: who comes back with the last id gets it.
+    this.#positions.set(room, { epoch, offset })
+    const isShared = this.#positions.size === 1
+    const event = isShared ? eventWithId(frame, epoch, () => this.#id) : eventOf(frame)
+    const isSent = super.send(event, room, strand)
+    if (!isSent) this.#positions.set(room, position)
+    else if (!isShared) this.#endEvent(this.#id)
+    return isSent
   }
 
   override sendPing(): void {
@@ -85,6 +88,10 @@ export class StreamClient extends Client {
         this.#positions.set(room, { epoch, offset })
       else this.#positions.delete(room)
     } else return undefined
+    return this.#id
+  }
+
+  get #id(): string {
     return encodePositions(this.#positions)
   }
 
@@ -92,6 +99,6 @@ export class StreamClient extends Client {
     const position = this.#positions.get(room)
     if (position === undefined) return undefined
     this.#positions.set(room, { epoch: position.epoch, offset })
-    return encodePositions(this.#positions)
+    return this.#id
   }
 }

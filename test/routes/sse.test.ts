@@ -1,4 +1,5 @@
 // GET /sse: what a client over HTTP gets. That a browser's EventSource comes back by itself is in browser/page.test.ts.
+import { createConnection } from 'node:net'
 import t, { type Test } from 'tap'
 import { encodePositions } from '../../src/protocol/positions.ts'
 import { connect } from '../support/client.ts'
@@ -113,6 +114,25 @@ t.test('streams', async (t) => {
       t.equal(stream.status, status, query.slice(0, 20))
       t.match(JSON.parse(stream.body), { error })
     }
+  })
+
+  await t.test('an id that cannot be read is a position lost', async (t) => {
+    const stream = open(t, server, '&room=a', { 'last-event-id': 'what?' })
+    t.match((await stream.next('joined')).data, { room: 'a', recovered: false })
+  })
+
+  await t.test('a stream behind another request of its connection is refused', async (t) => {
+    const socket = createConnection(server.port, server.host)
+    t.teardown(() => socket.destroy())
+    let text = ''
+    socket.setEncoding('utf8').on('data', (more: string) => {
+      text += more
+    })
+    const head = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+    socket.write(head('/health') + head(`/sse?room=a&token=${tokenFor('reader')}`))
+    await pollUntil('both are answered', () => text.includes('a connection of its own'))
+    t.match(text, /^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 400 /)
+    t.equal((await server.health()).code, 200)
   })
 
   await t.test('a reader that goes is no client any more', async (t) => {

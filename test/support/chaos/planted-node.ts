@@ -125,7 +125,8 @@ function changeSends(hub: Hub, change: (send: () => void, n: number, to: string)
   onConnect(hub, (client) => {
     const send = client.send.bind(client)
     client.send = (frame, room) => {
-      change(() => send(frame, room), ++count, `${client.id} ${room}`)
+      change(() => void send(frame, room), ++count, `${client.id} ${room}`)
+      return true
     }
   })
 }
