@@ -57,6 +57,8 @@ export class KeySet {
   #readAt = -Infinity
   #timer: NodeJS.Timeout | undefined
   #waiting = 0
+  /** Called when a reading has ended. */
+  #listeners: (() => void)[] = []
 
   constructor(options: KeySetOptions) {
     this.#options = options
@@ -114,12 +116,10 @@ export class KeySet {
     return id === '' ? 'known' : 'absent'
   }
 
-  #listeners: (() => void)[] = []
-
   /** Whether a reading has ended in time. */
   #nextReading(): Promise<boolean> {
     return new Promise((resolve) => {
-      const deadline = setTimeout(resolve, WAIT_MS, false)
+      const deadline = setTimeout(resolve, WAIT_MS, false).unref()
       this.#listeners.push(() => {
         clearTimeout(deadline)
         resolve(true)

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import type { Test } from 'tap'
+import { encodePositions } from '../../src/protocol/positions.ts'
 import { type Client, connect, type Envelope } from './client.ts'
 import type { Position } from './follower.ts'
 import { Follower, Ledger } from './follower.ts'
@@ -32,6 +33,7 @@ export function recoveryContract(t: Test, name: string, { start, forget }: Recov
     await t.test('a member that joins again under traffic misses nothing', (t) =>
       rejoinsUnderTraffic(t, nodes),
     )
+    await t.test('the rooms of a token are recovered at connect', (t) => recoversAtConnect(t, nodes))
     await t.test('history on request', (t) => givesHistory(t, nodes))
     await t.test('a key publishes once', (t) => publishesOnce(t, nodes))
   })
@@ -123,6 +125,39 @@ function positionOf({ epoch, offset }: Envelope): Position {
 async function rejoin(client: Client, room: string, since: Position) {
   const joined = await client.request({ type: 'join', room, since })
   return { joined, missed: await client.fence() }
+}
+
+async function recoversAtConnect(t: Test, nodes: Nodes): Promise<void> {
+  const names = [newRoom(), newRoom(), newRoom()]
+  const [one, other, fresh] = names as [string, string, string]
+  const a = await nodes.connect('a')
+  const starts = new Map<string, Position>()
+  for (const room of [one, other]) {
+    starts.set(room, positionOf(await a.join(room)))
+    for (const n of range(1, 3)) await a.publish(room, n)
+  }
+  const since = encodePositions(starts)
+  const kept = new Map([one, other].map((room) => [room, 3]))
+  for (const node of nodes.all) {
+    const back = await connect(node, 'b', {}, { token: `${tokenFor('b', { rooms: names })}&since=${since}` })
+    t.strictSame(back.welcome.rooms, names)
+    const got = await back.fence()
+    t.strictSame(
+      got.map(({ type, room, recovered, offset }) => [type, room, recovered ?? offset]),
+      [one, other]
+        .flatMap((room): unknown[][] => [
+          ['joined', room, true],
+          ...range(1, kept.get(room) ?? 0).map((n) => ['message', room, n]),
+        ])
+        .concat([['joined', fresh, 0]]),
+      'each joined in its place, with what was missed behind it',
+    )
+    await a.publish(one, 'live')
+    t.match(await back.next('message'), { room: one, content: 'live' })
+    await back.close()
+    kept.set(one, (kept.get(one) ?? 0) + 1)
+  }
+  await nodes.close(a)
 }
 
 async function takesUp(t: Test, nodes: Nodes): Promise<void> {
