@@ -93,7 +93,7 @@ for (const [fastify, folder] of [
   t.test(
     `beside Fastify ${fastify} the README's app publishes to a room by a route of its own`,
     async (t) => {
-      const host = await startHost(t, 'readme.mjs', readmeBlock('js', 'app.register(roomcast'), folder)
+      const host = await startHost(t, 'readme.mjs', readmeBlock('js', "prefix: '/realtime'"), folder)
       const client = await connect(host, '/realtime/ws', 'ada')
       await client.join('news')
       const response = await post(host, '/news', { title: 'It works' })
@@ -108,7 +108,7 @@ for (const [fastify, folder] of [
     `beside Fastify ${fastify} an app in TypeScript sees app.hub, and a client what is sent`,
     async (t) => {
       t.notOk(existsSync(join(folder, 'node_modules/roomcast/node_modules/fastify')), 'there is one Fastify')
-      const code = readmeBlock('js', 'app.register(roomcast').replace(
+      const code = readmeBlock('js', "prefix: '/realtime'").replace(
         'process.env.JWT_SECRET',
         'process.env.JWT_SECRET!',
       )
@@ -141,9 +141,9 @@ t.test('the example app names the user, counts the listeners, and drains on SIGT
   const host = await startHost(t, 'example.mjs', readFileSync('examples/embedded.mjs', 'utf8'))
   const client = await connect(host, '/realtime/ws', 'ada')
   await client.join('news')
-  const response = await post(host, '/news', ['one', 2])
+  const response = await post(host, '/news', { lines: ['one', 2] })
   t.match(await response.json(), { published: true, scope: 'cluster', listeners: 1 })
-  t.match(await client.next('message'), { content: ['one', 2], from: { user: 'editor' } })
+  t.match(await client.next('message'), { content: { lines: ['one', 2] }, from: { user: 'editor' } })
   const code = host.stop()
   t.match(await client.next('closing'), { reconnectInMs: Number })
   t.equal((await client.closed()).code, 1001)
