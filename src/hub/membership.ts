@@ -129,9 +129,12 @@ export class Membership {
     wantsPresence: boolean,
   ): Entry | Promise<Entry> {
     const ready = wantsPresence ? room.presence?.ready : undefined
-    return ready === undefined
-      ? this.#enter(room, wanted, join)
-      : ready.then(() => this.#enter(room, wanted, join))
+    if (ready === undefined) return this.#enter(room, wanted, join)
+    return ready.then(() => {
+      // Closed meanwhile: nobody would give its subscription back.
+      const isOpen = this.#options.rooms.get(room.name) === room
+      return isOpen ? this.#enter(room, wanted, join) : { scope: 'node', replay: noReplay }
+    })
   }
 
   /** Subscribes the room, and then reads what was missed. */

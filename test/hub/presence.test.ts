@@ -134,3 +134,39 @@ t.test(
     t.match(a.got()[5], { type: 'presence', count: 3, users: [{ user: 'a' }, { user: 'd' }, { user: 'e' }] })
   },
 )
+
+t.test(
+  'a member that asks for presence, and goes before the others have answered, leaves nothing behind',
+  async (t) => {
+    const wanted = new Set<string>()
+    const bridge = new (class extends MemoryBridge {
+      override subscribe(room?: string) {
+        wanted.add(String(room))
+        return super.subscribe()
+      }
+      override unsubscribe(room?: string) {
+        wanted.delete(String(room))
+      }
+    })(hubLimits, systemClock)
+    let answer = () => {}
+    const presence = new (class extends MemoryPresence {
+      override open() {
+        return new Promise<void>((resolve) => {
+          answer = resolve
+        }) as never
+      }
+    })()
+    const { hub, connect } = hubNode(bridge, presence, rule)
+    t.teardown(() => hub.close())
+    const a = connect('ada')
+    a.say({ type: 'join', room: 'p' })
+    a.say({ type: 'join', room: 'p', presence: true })
+    await a.hears(1)
+    a.cut()
+    answer()
+    await turnEnd()
+    await turnEnd()
+    t.equal(hub.rooms.size, 0)
+    t.strictSame([...wanted], [])
+  },
+)
