@@ -48,8 +48,10 @@ export class Asking {
     return this.#controller.signal
   }
 
+  /** At once where it is over already: a hook may have ended its own client. */
   onceOver(listener: () => void): void {
-    this.#listener = listener
+    if (this.#isOver) listener()
+    else this.#listener = listener
   }
 
   end(): void {

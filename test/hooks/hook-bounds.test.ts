@@ -42,6 +42,19 @@ t.test('10,000 hooks under way are bounded, end in time, and leave nothing behin
   await again
 })
 
+t.test('a hook that ends its own client, and then hangs, is waited for no more', async (t) => {
+  const { bounds } = setUp({ hookTimeoutMs: 50, hookMaxPending: 1 })
+  const ask = () => {
+    const asking = new Asking()
+    return bounds.ask({ hook: 'join', asking, bytes: 1 }, () => {
+      asking.end()
+      return new Promise<undefined>(() => {})
+    })
+  }
+  t.match(await ask(), { message: 'the client has gone' })
+  t.match(await ask(), { message: 'the client has gone' }, 'and others are asked')
+})
+
 t.test('so are the bytes that they keep', async (t) => {
   const { bounds } = setUp({ hookTimeoutMs: 50 })
   const MiB = 1024 * 1024
