@@ -128,5 +128,6 @@ export class GossipRoom {
     this.cancelRetry?.()
     this.cancelAnswer?.()
     this.asking?.end()
+    this.peers.clear()
   }
 }

@@ -11,6 +11,8 @@ const ANSWERS_MS = 1000
 const ANSWER_REST_MS = 100
 /** What could not be told, and who has not answered, is tried again. */
 const RETRY_MS = 1000
+/** A node that cannot say that it has closed a room is dead to the others by then. */
+const BYES = 20
 /** The end of a node waits so long for Redis. */
 const STOP_MS = 500
 /** What has been told of a room and is not taken yet, in messages; beyond it all is told anew later. */
@@ -77,7 +79,7 @@ export class Gossip implements Presence {
     const room = this.#rooms.get(name)
     if (room === undefined) return
     this.#forget(room)
-    void this.#tell(room, { kind: 'bye' })
+    void this.#sayBye(room)
     this.#options.wire.ignore(name)
   }
 
@@ -135,6 +137,15 @@ export class Gossip implements Presence {
     if (room === undefined) return
     for (const peer of room.peers.values()) this.#doubt(room, peer)
     void this.#askAll(room)
+  }
+
+  /** Others keep its users until they hear it: said again, unless the room is open again, which says it too. */
+  async #sayBye(room: GossipRoom, triesLeft = BYES): Promise<void> {
+    const hear = await this.#tell(room, { kind: 'bye' })
+    if (hear !== undefined || triesLeft === 1 || this.#rooms.has(room.name)) return
+    this.#options.timers.after(RETRY_MS, () => {
+      if (!this.#rooms.has(room.name)) void this.#sayBye(room, triesLeft - 1)
+    })
   }
 
   /** Resolves when all that are asked have answered, or after a while. */

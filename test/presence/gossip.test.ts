@@ -255,6 +255,28 @@ t.test(
   },
 )
 
+t.test('users of a room that a node has closed leave, although it could not say so then', async () => {
+  const network = new SimNetwork(2, { ...rule, listMax: 100 })
+  const [one, two] = network.nodes as [SimNode, SimNode]
+  const watcher = network.join(one, ROOM, 'watcher', true) as SimClient
+  for (const isBack of [false, true]) {
+    const guest = network.join(two, ROOM, 'guest', false) as SimClient
+    await network.time.pass(3000)
+    two.isMute = true
+    network.leave(guest)
+    await network.time.pass(7000)
+    const again = isBack ? network.join(two, ROOM, 'guest', false) : undefined
+    two.isMute = false
+    await network.time.pass(5000)
+    isTrue(network)
+    deepEqual(watcher.left, ['guest'], 'told once')
+    if (again !== undefined) network.leave(again)
+  }
+  await network.time.pass(10_000)
+  isTrue(network)
+  equal(network.time.waiting, 2, 'the two beats')
+})
+
 t.test('a quiet room costs nothing: no timer, no message', async () => {
   const network = new SimNetwork(2, rule)
   for (const node of network.nodes) for (const user of users) network.join(node, ROOM, user, true)
