@@ -31,6 +31,8 @@ export class StreamSocket implements Socket {
   serve(client: Client): void {
     this.#stream.on('error', () => this.#stream.destroy())
     this.#stream.once('close', () => client.socketClosed())
+    // Gone while its request was looked at: nothing more is told of that.
+    if (this.#stream.destroyed) client.socketClosed()
   }
 
   write(pieces: readonly Buffer[]): boolean {

@@ -73,10 +73,13 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
       const since = headers['last-event-id'] ?? parsed.data.since
       reply.hijack()
       const socket = new StreamSocket(reply.raw, headersFor(request), RETRY_MS)
-      const positions = decodePositions(since) ?? new Map<string, Position>()
-      const client = hub.connect(socket, identity, (...parts) => new StreamClient(...parts, positions))
-      socket.serve(client)
       const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
+      const client = hub.connect(
+        socket,
+        identity,
+        (...parts) => new StreamClient(...parts, positionsIn(rooms, since)),
+      )
+      socket.serve(client)
       const { last, presence } = parsed.data
       const more = { ...(last !== undefined && { last }), ...(presence === true && { presence }) }
       const joins = joinsOf([...rooms], since).map((join) => ({ ...join, ...more }))
@@ -84,6 +87,11 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
     },
   })
   hideOtherMethods(app, '/sse', silentLog)
+}
+
+/** Those of the stream's own rooms: with others, each event's id would be as long as the client likes. */
+function positionsIn(rooms: ReadonlySet<string>, since: unknown): Map<string, Position> {
+  return new Map([...(decodePositions(since) ?? [])].filter(([room]) => rooms.has(room)))
 }
 
 /** No Accept accepts everything (RFC 9110 section 12.5.1). */

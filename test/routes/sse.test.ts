@@ -1,11 +1,13 @@
 // GET /sse: what a client over HTTP gets. That a browser's EventSource comes back by itself is in browser/page.test.ts.
-import { createConnection } from 'node:net'
+import { type AddressInfo, createConnection, type Socket } from 'node:net'
+import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { encodePositions } from '../../src/protocol/positions.ts'
+import roomcast from '../../src/app.ts'
+import { decodePositions, encodePositions } from '../../src/protocol/positions.ts'
 import { connect } from '../support/client.ts'
 import { EventStream } from '../support/event-stream.ts'
 import { type Env, type Server, startServer } from '../support/server.ts'
-import { nowS, tokenFor } from '../support/token.ts'
+import { nowS, SECRET, tokenFor } from '../support/token.ts'
 import { pollUntil } from '../support/until.ts'
 
 async function serverFor(t: Test, env: Env = {}): Promise<Server> {
@@ -86,6 +88,15 @@ t.test('streams', async (t) => {
     t.match((await narrow.next('joined')).data, { room: 'b' })
   })
 
+  await t.test('an id has the positions of its own rooms alone', async (t) => {
+    const others = Array.from({ length: 100 }, (_, n) => [`other ${n}`, { epoch: 'e', offset: 1 }] as const)
+    const stream = open(t, server, `&room=a&since=${encodePositions(others)}`)
+    await stream.next('joined')
+    writer.say('a', 'hello')
+    const { id } = await stream.next('message')
+    t.strictSame([...(decodePositions(id)?.keys() ?? [])], ['a'])
+  })
+
   await t.test('what was said last comes first, where it is asked for', async (t) => {
     await writer.publish('a', 'the last but one')
     await writer.publish('a', 'the last')
@@ -164,4 +175,25 @@ t.test('a token that expires ends its stream', async (t) => {
   await stream.next('welcome')
   await stream.ended()
   t.equal(stream.status, 200)
+})
+
+t.test('a reader that goes while the host looks at its request is no client', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  let letIn: (() => void) | undefined
+  app.addHook('preHandler', () => new Promise<void>((resolve) => (letIn = resolve)))
+  await app.register(roomcast, { jwtSecret: SECRET })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+  const isClosed = new Promise<void>((resolve) =>
+    app.server.once('connection', (socket: Socket) => socket.once('close', () => resolve())),
+  )
+  const stream = new EventStream(`http://127.0.0.1:${port}/sse?room=a&token=${tokenFor('reader')}`)
+  await pollUntil('the host looks at it', () => letIn)
+  stream.close()
+  await isClosed
+  letIn?.()
+  await pollUntil('it is let in', () => app.hub.counters.connects === 1)
+  t.equal(app.hub.size, 0)
+  t.equal(app.hub.unfinished, 0)
 })
