@@ -82,7 +82,9 @@ export class LossyRoom {
     if (joined.type !== 'joined') throw new Error(JSON.stringify(joined))
     if (isWhole && (joined.scope !== undefined || joined.epoch === undefined))
       throw new Error(`joined on its node only: ${JSON.stringify(joined)}`)
-    const got = (await this.#member.fence()).map(({ content }) => content)
+    const got = (await this.#member.fence())
+      .filter(({ type }) => type === 'message')
+      .map(({ content }) => content)
     const missed = this.#published.slice(this.#known)
     if (joined.recovered === true) {
       this.recovered++
