@@ -130,7 +130,7 @@ export const servers: Record<ServerName, Server> = {
     label: 'roomcast',
     speech: plain,
     settings:
-      'Defaults, but `MESSAGE_RATE=0` and `CONNECT_RATE_MAX=1000000`: one publisher sends far more than a client may, and all connects come from one address. Every upgrade is still counted. Bridge in memory, history of 100 messages a room, JWT verified by fast-jwt.',
+      'Defaults, but `MESSAGE_RATE=0` and `CONNECT_RATE_MAX=1000000`: one publisher sends far more than a client may, and all connects come from one address. Every upgrade is still counted. Bridge in memory, history of 100 messages a room, JWT verified by @fastify/jwt.',
     start: () => startAlone([process.execPath, DIST], roomcastEnv),
     version: roomcastVersion,
   },

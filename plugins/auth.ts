@@ -3,7 +3,6 @@ import fp from 'fastify-plugin'
 import type { Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { tokenOf } from '../src/auth/token.ts'
-import type { TokenVerifier } from '../src/auth/token-verifier.ts'
 import { TokenFault, type Verified } from '../src/auth/tokens.ts'
 import { loggedAddress } from '../src/logged-text.ts'
 
@@ -24,7 +23,8 @@ const revokedToken = new TokenFault('it is revoked')
 
 /** Decorates with `authenticate`. */
 export const authPlugin = fp(
-  async (app: FastifyInstance, { tokens }: { tokens: TokenVerifier }) => {
+  async (app: FastifyInstance) => {
+    const { roomcastTokens: tokens } = app
     const settle = (request: FastifyRequest, given: Verified, done: (refusal?: Refusal) => void) => {
       // Also one that is remembered as good.
       const verified = given instanceof TokenFault || !app.hub.isRevoked(given) ? given : revokedToken
@@ -50,7 +50,7 @@ export const authPlugin = fp(
         .catch((error) => app.log.error({ err: error }, 'an upgrade failed'))
     })
   },
-  { name: 'roomcast-auth' },
+  { name: 'roomcast-auth', dependencies: ['roomcast-tokens'] },
 )
 
 /** The request's one token. */

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Tokens } from '../src/auth/tokens.ts'
 import type { Config } from '../src/config.ts'
 import { drain } from '../src/hub/drain.ts'
 import { Hub } from '../src/hub/hub.ts'
@@ -14,7 +13,7 @@ declare module 'fastify' {
 
 /** Decorates with the hub, which ends with the app: clients are drained before the server closes. */
 export const hubPlugin = fp(
-  async (app: FastifyInstance, { config, tokens }: { config: Config; tokens: Tokens }) => {
+  async (app: FastifyInstance, { config }: { config: Config }) => {
     const rules = new RoomRules(config.roomRules, config)
     const hub = new Hub({
       bridge: app.bridge,
@@ -22,7 +21,7 @@ export const hubPlugin = fp(
       limits: config,
       rules,
       log: app.log,
-      tokens,
+      tokens: app.roomcastTokens,
       hooks: app.roomcastHooks,
     })
     app.decorate('hub', hub)
@@ -37,5 +36,8 @@ export const hubPlugin = fp(
       await hub.close()
     })
   },
-  { name: 'roomcast-hub', dependencies: ['roomcast-bridge', 'roomcast-presence', 'roomcast-hooks'] },
+  {
+    name: 'roomcast-hub',
+    dependencies: ['roomcast-bridge', 'roomcast-presence', 'roomcast-hooks', 'roomcast-tokens'],
+  },
 )

@@ -10,15 +10,15 @@ import { presencePlugin } from '../plugins/presence.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
+import { tokensPlugin } from '../plugins/tokens.ts'
 import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { metricsRoute } from '../routes/metrics.ts'
 import { sseRoute } from '../routes/sse.ts'
 import { wsRoute } from '../routes/ws.ts'
-import { hasShortSecret, verificationKeys } from './auth/keys.ts'
+import { verificationKeys } from './auth/keys.ts'
 import { Refusal } from './auth/refusal.ts'
-import { TokenVerifier } from './auth/token-verifier.ts'
 import { ConfigError, type ConfigInput, configFrom } from './config.ts'
 import type { Calls } from './hooks/calls.ts'
 import type { HookFunctions } from './hooks/local-hooks.ts'
@@ -52,28 +52,25 @@ export const roomcast = fp(
   async (app: FastifyInstance, { prefix = '', hooks = {}, calls = {}, ...options }: RoomcastOptions) => {
     const config = configFrom({ ...settingsIn(options), ...(typeof hooks === 'string' && { hooks }) })
     // Whatever is refused is refused before anything runs.
-    const tokens = new TokenVerifier(config, verificationKeys(config))
+    const keys = verificationKeys(config)
     checkUpgradesAreFree(app)
     if (/[:*]/.test(app.prefix + prefix))
       throw new ConfigError('prefix: no parameters, clients have one path')
-    if (hasShortSecret(config))
-      app.log.warn('JWT_SECRET (jwtSecret): secrets of less than 32 bytes can be guessed')
-    tokens.readKeySets(app.log)
-    app.addHook('onClose', async () => tokens.close())
     await app.register(descriptorsPlugin)
+    await app.register(tokensPlugin, { config, keys })
     await app.register(bridgePlugin, { config })
     await app.register(hooksPlugin, { config, functions: typeof hooks === 'string' ? {} : hooks, calls })
     await app.register(presencePlugin)
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
-    await app.register(hubPlugin, { config, tokens })
+    await app.register(hubPlugin, { config })
     await app.register(roomsPlugin)
     if (config.metrics) await app.register(metricsPlugin)
     // A scope of its own: the host's error handler, limits and tokens stay the host's.
     await app.register(
       async (scope) => {
         scope.setErrorHandler(answerRefusal)
-        await scope.register(authPlugin, { tokens })
+        await scope.register(authPlugin)
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })
         await scope.register(healthRoutes, { config })

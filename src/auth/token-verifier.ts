@@ -3,7 +3,7 @@ import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { KeySet, Verify } from './key-set.ts'
 import { KeySets, type Origin, originOf } from './key-sets.ts'
-import { hasKeySets, type VerificationKey } from './keys.ts'
+import { type Algorithm, hasKeySets, type VerificationKey } from './keys.ts'
 import { defaultPermissions, type Identity } from './permissions.ts'
 import { type ClaimRules, identityFrom } from './token.ts'
 import { TokenCache } from './token-cache.ts'
@@ -13,12 +13,12 @@ import { TokenFault, type Tokens, type Verified } from './tokens.ts'
 export class TokenVerifier implements Tokens {
   readonly #config: Config
   readonly #rules: ClaimRules
-  /** One a key, so that keys can be rotated. */
-  readonly #verifiers: Verify[]
+  readonly #verifiers: readonly Verify[]
   #keySets: KeySets | undefined
   #cache = new TokenCache()
 
-  constructor(config: Config, keys: VerificationKey[]) {
+  /** `verifiers` are those of the settings' keys, one a key. */
+  constructor(config: Config, verifiers: readonly Verify[]) {
     this.#config = config
     this.#rules = {
       requireExp: config.jwtRequireExp,
@@ -26,7 +26,7 @@ export class TokenVerifier implements Tokens {
       clockToleranceMs: config.jwtClockToleranceMs,
       defaultPermissions: defaultPermissions(config.defaultCan),
     }
-    this.#verifiers = keys.map((key) => this.#verifierOf(key, config.jwtIssuer))
+    this.#verifiers = verifiers
   }
 
   /** Begins to read the key sets of the settings, if there are any; nobody waits for it. */
@@ -99,17 +99,22 @@ export class TokenVerifier implements Tokens {
     return new TokenFault(reason)
   }
 
+  // By @fastify/jwt's own library: the plugin makes verifiers when it is registered, and published keys come and go.
   #verifierOf({ key, algorithms }: VerificationKey, issuers: string[]): Verify {
-    const { jwtAudience, jwtClockToleranceMs } = this.#config
-    return createVerifier({
-      key,
-      algorithms,
-      clockTolerance: jwtClockToleranceMs,
-      // fast-jwt takes a token without the claim unless the claim is required too.
-      ...(jwtAudience.length > 0 && { allowedAud: jwtAudience }),
-      ...(issuers.length > 0 && { allowedIss: issuers }),
-      requiredClaims: [...(jwtAudience.length > 0 ? ['aud'] : []), ...(issuers.length > 0 ? ['iss'] : [])],
-    })
+    return createVerifier({ key, ...verifierOptions(this.#config, algorithms, issuers) })
+  }
+}
+
+/** What a token must have, whichever key verifies it; `issuers` are those that it may be from, none for any. */
+export function verifierOptions(config: Config, algorithms: Algorithm[], issuers: string[]) {
+  const { jwtAudience, jwtClockToleranceMs } = config
+  return {
+    algorithms,
+    clockTolerance: jwtClockToleranceMs,
+    // fast-jwt takes a token without the claim unless the claim is required too.
+    ...(jwtAudience.length > 0 && { allowedAud: jwtAudience }),
+    ...(issuers.length > 0 && { allowedIss: issuers }),
+    requiredClaims: [...(jwtAudience.length > 0 ? ['aud'] : []), ...(issuers.length > 0 ? ['iss'] : [])],
   }
 }
 

@@ -1,7 +1,9 @@
 // Keys that servers publish: who verifies what, rotation, and servers that misbehave.
+
+import { createVerifier } from 'fast-jwt'
 import t, { type Test } from 'tap'
 import { verificationKeys } from '../../src/auth/keys.ts'
-import { TokenVerifier } from '../../src/auth/token-verifier.ts'
+import { TokenVerifier, verifierOptions } from '../../src/auth/token-verifier.ts'
 import { TokenFault } from '../../src/auth/tokens.ts'
 import { type ConfigInput, configFrom } from '../../src/config.ts'
 import { connect } from '../support/client.ts'
@@ -20,7 +22,10 @@ interface Line {
 /** A verifier with these settings, and what it logs. */
 function verifierFor(t: Test, input: ConfigInput) {
   const config = configFrom(input)
-  const tokens = new TokenVerifier(config, verificationKeys(config))
+  const own = verificationKeys(config).map(({ key, algorithms }) =>
+    createVerifier({ key, ...verifierOptions(config, algorithms, config.jwtIssuer) }),
+  )
+  const tokens = new TokenVerifier(config, own)
   const lines: Line[] = []
   const note = (level: string) => (fields: object, message: string) =>
     lines.push({ ...fields, level, message })
