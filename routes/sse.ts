@@ -7,7 +7,7 @@ import { ReadPump } from '../src/hub/read-pump.ts'
 import { StreamClient } from '../src/hub/stream-client.ts'
 import { joinsOf } from '../src/hub/token-rooms.ts'
 import { isRoomName, type Position } from '../src/protocol/envelope.ts'
-import { decodePositions } from '../src/protocol/positions.ts'
+import { decodePositions, havePositions } from '../src/protocol/positions.ts'
 import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { hideOtherMethods } from './other-methods.ts'
@@ -71,9 +71,11 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
       admission.check(request)
       // What the browser says of itself when it comes back is newer than the address that the page gave.
       const since = headers['last-event-id'] ?? parsed.data.since
+      const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
+      if (!havePositions(rooms))
+        throw new Refusal('bad_request', "the rooms' names are too long for one stream")
       reply.hijack()
       const socket = new StreamSocket(reply.raw, headersFor(request), RETRY_MS)
-      const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
       const client = hub.connect(
         socket,
         identity,

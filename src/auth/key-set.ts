@@ -11,8 +11,9 @@ const RETRY_MS = 30_000
 /** At least so long between two readings, however many tokens name keys that there are not. */
 const COOL_DOWN_MS = 2000
 const FAILED_COOL_DOWN_MS = 5000
-/** A key that was not there is not asked for again for so long. */
+/** A key that was not there is not asked for again for so long, and that of a token that names none, for so long. */
 const ABSENT_MS = 30_000
+const UNNAMED_MS = 5000
 const ABSENT_KEYS = 1000
 /** How long a token waits for its key; an upgrade that waits for 3.5 s is cut. */
 const WAIT_MS = 3000
@@ -84,7 +85,8 @@ export class KeySet {
     if (this.#has(kid)) return 'known'
     const id = kid ?? ''
     const now = this.#options.clock.steadyMs()
-    if (id.length > KEY_ID_MAX_CHARS || now - (this.#absent.get(id) ?? -Infinity) < ABSENT_MS) return 'absent'
+    const absentMs = now - (this.#absent.get(id) ?? -Infinity)
+    if (id.length > KEY_ID_MAX_CHARS || absentMs < (id === '' ? UNNAMED_MS : ABSENT_MS)) return 'absent'
     const coolDownMs = this.#reading === undefined ? this.#nextAllowedAt() - now : 0
     if (this.#waiting >= WAITING_MAX || coolDownMs > WAIT_MS) return 'unread'
     return this.#wait(id, coolDownMs)

@@ -105,7 +105,7 @@ export class Membership {
     rooms.leave(client, room)
   }
 
-  /** Has a user's clients leave, who did not ask for it; returns how many that were. A join under way fails. */
+  /** Has a user's members leave, who did not ask for it; returns how many that were. A first join under way goes on. */
   remove(user: string, room: string): number {
     let count = 0
     for (const client of this.#options.rooms.members(room).keys()) {

@@ -11,17 +11,18 @@ import { RoomRates } from './room-rates.ts'
 export function message(hub: Hub, client: Client, request: MessageRequest): Answer | Pending {
   const { room } = request
   const rule = room === undefined ? undefined : hub.rooms.ruleOf(room)
-  const refused = refusedBy(rule, client, request) ?? overRate(rule, hub, client, request)
+  const refused = refusedBy(rule, client, request) ?? overRate(rule, hub, client, request, 'take')
   if (refused !== undefined) return refused
   return rule?.content === undefined
     ? publish(hub, client, request, rule)
     : checked(hub, client, request, rule, rule.content)
 }
 
-/** Why a client may not publish, by its token and the room's rule; what it sends is not looked at. */
+/** Why a client may not publish now, by its token and the room's rule; what it sends is not looked at. */
 export function messageRefusal(hub: Hub, client: Client, request: MessageRequest): ErrorEnvelope | undefined {
   const { room } = request
-  return refusedBy(room === undefined ? undefined : hub.rooms.ruleOf(room), client, request)
+  const rule = room === undefined ? undefined : hub.rooms.ruleOf(room)
+  return refusedBy(rule, client, request) ?? overRate(rule, hub, client, request, 'waitMs')
 }
 
 function refusedBy(
@@ -44,10 +45,11 @@ function overRate(
   { clock }: Hub,
   client: Client,
   request: MessageRequest,
+  act: 'take' | 'waitMs',
 ): ErrorEnvelope | undefined {
   if (rule?.rate === undefined || request.room === undefined) return undefined
   client.roomRates ??= new RoomRates()
-  const retryAfterMs = client.roomRates.take(request.room, rule.rate, clock.steadyMs())
+  const retryAfterMs = client.roomRates[act](request.room, rule.rate, clock.steadyMs())
   if (retryAfterMs === 0) return undefined
   return { ...refusal('rate_limited', 'too many messages into this room', request), retryAfterMs }
 }

@@ -5,6 +5,8 @@ import type { RoomRule } from '../rules/room-rules.ts'
 const ROOMS = 1000
 const BYTES = 128 * 1024
 
+type Rate = NonNullable<RoomRule['rate']>
+
 /** How much one client has published into rooms whose rule has a rate. It outlives the membership. */
 export class RoomRates {
   /** By room, when its bucket is full if nothing more is sent: that says what is in it, and since when. */
@@ -15,13 +17,21 @@ export class RoomRates {
   })
 
   /** Takes a message's token; returns 0, or for how many milliseconds there is none. */
-  take(room: string, { perSecond, burst }: NonNullable<RoomRule['rate']>, nowMs: number): number {
-    const msAMessage = 1000 / perSecond
-    const fullAtMs = Math.max(this.#fullAtMs.get(room) ?? 0, nowMs) + msAMessage
-    const waitMs = fullAtMs - nowMs - burst * msAMessage
+  take(room: string, rate: Rate, nowMs: number): number {
+    const waitMs = this.waitMs(room, rate, nowMs)
+    if (waitMs === 0) this.#fullAtMs.set(room, this.#fullBehind(room, rate, nowMs))
+    return waitMs
+  }
+
+  /** For how many milliseconds there is no token for a message. */
+  waitMs(room: string, rate: Rate, nowMs: number): number {
+    const waitMs = this.#fullBehind(room, rate, nowMs) - nowMs - (rate.burst * 1000) / rate.perSecond
     // Fractions add up: a thousandth of a millisecond is no reason to refuse.
-    if (waitMs > 0.001) return Math.max(1, Math.ceil(waitMs))
-    this.#fullAtMs.set(room, fullAtMs)
-    return 0
+    return waitMs > 0.001 ? Math.max(1, Math.ceil(waitMs)) : 0
+  }
+
+  /** When the bucket is full again behind one more message. */
+  #fullBehind(room: string, { perSecond }: Rate, nowMs: number): number {
+    return Math.max(this.#fullAtMs.get(room) ?? 0, nowMs) + 1000 / perSecond
   }
 }

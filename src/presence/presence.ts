@@ -29,8 +29,8 @@ export interface Presence {
   /** Must be called once, before anything else. */
   start(host: PresenceHost): void
   /**
-   * This node wants to know of a room. Undefined, or resolves, when the other nodes' users are known; after a second at
-   * the latest, and what is not known then comes by `hear`. Never rejects.
+   * This node wants to know of a room. Undefined, or resolves, when the other nodes' users are known; after two seconds at
+   * the latest (one to listen, one for their answers), and what is not known then comes by `hear`. Never rejects.
    */
   open(room: string, rule: PresenceRule): undefined | Promise<void>
   /** Tells the other nodes what has changed here, in an open room. */

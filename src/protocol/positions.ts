@@ -6,6 +6,14 @@ export const POSITIONS_MAX_CHARS = 8192
 
 const list = z.array(z.tuple([z.string().refine(isRoomName), position.shape.epoch, position.shape.offset]))
 
+/** No epoch is longer, and no offset. */
+const LONGEST: Position = { epoch: 'e'.repeat(20), offset: Number.MAX_SAFE_INTEGER }
+
+/** Whether positions of all these rooms will be read again, whatever they come to be. */
+export function havePositions(rooms: Iterable<string>): boolean {
+  return encodePositions(Array.from(rooms, (room) => [room, LONGEST])).length <= POSITIONS_MAX_CHARS
+}
+
 /** The positions of several rooms as one text for `?since=`: base64url of the JSON `[[room, epoch, offset], …]`. */
 export function encodePositions(positions: Iterable<readonly [room: string, position: Position]>): string {
   const entries = Array.from(positions, ([room, { epoch, offset }]) => [room, epoch, offset])

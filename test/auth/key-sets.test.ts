@@ -2,6 +2,7 @@
 
 import { createVerifier } from 'fast-jwt'
 import t, { type Test } from 'tap'
+import { KeySet } from '../../src/auth/key-set.ts'
 import { verificationKeys } from '../../src/auth/keys.ts'
 import { TokenVerifier, verifierOptions } from '../../src/auth/token-verifier.ts'
 import { TokenFault } from '../../src/auth/tokens.ts'
@@ -144,6 +145,24 @@ t.test(
     t.equal(await verify(old), 'refused', 'also where it had verified')
   },
 )
+
+t.test('a token that names no key is looked for again soon', async (t) => {
+  const server = await startIssuer(t)
+  server.addKey('k')
+  const clock = { nowMs: 1_000_000, steadyMs: () => clock.nowMs, wallMs: () => clock.nowMs }
+  const log = { debug() {}, info() {}, warn() {}, error() {} }
+  const verifierOf = () => () => undefined
+  const source = { url: server.keysUrl }
+  const keys = new KeySet({ source, log, clock, accepted: undefined, verifierOf, onRemoved() {} })
+  t.teardown(() => keys.close())
+  t.equal(await keys.lookUp(undefined), 'known', 'any of them may be its key')
+  t.equal(keys.lookUp(undefined), 'absent', 'they have just been read')
+  clock.nowMs += 5000
+  server.addKey('rotated')
+  t.equal(await keys.lookUp(undefined), 'known')
+  t.equal(keys.verifiersFor(undefined, 'ES256').length, 2)
+  t.equal(server.reads, 2)
+})
 
 t.test('10,000 unknown key ids are no flood for the key server, and keep nobody out', async (t) => {
   const server = await startIssuer(t)

@@ -112,12 +112,14 @@ t.test('streams', async (t) => {
     const url = `http://${server.host}:${server.port}/sse`
     const valid = tokenFor('reader')
     const rooms = Array.from({ length: 33 }, (_, n) => `room=${n}`).join('&')
+    const long = Array.from({ length: 32 }, (_, n) => `room=${`${n}`.padEnd(200, 'x')}`).join('&')
     for (const [query, headers, status, error] of [
       ['', {}, 401, 'unauthorized'],
       ['?token=x', {}, 401, 'unauthorized'],
       [`?token=${valid}`, { origin: 'https://other.example' }, 403, 'origin_refused'],
       [`?token=${valid}`, { accept: 'application/json' }, 406, 'bad_upgrade'],
       [`?token=${valid}&${rooms}`, {}, 400, 'bad_request'],
+      [`?token=${valid}&${long}`, {}, 400, 'bad_request'],
       [`?token=${valid}&room=`, {}, 400, 'bad_request'],
     ] as const) {
       const stream = new EventStream(url + query, headers)

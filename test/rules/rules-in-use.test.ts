@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Permissions } from '../../src/auth/permissions.ts'
 import { MemoryBridge } from '../../src/bridge/memory-bridge.ts'
 import { configFrom } from '../../src/config.ts'
+import type { Hooks } from '../../src/hooks/hooks.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { ReadPump } from '../../src/hub/read-pump.ts'
 import { MemoryPresence } from '../../src/presence/memory-presence.ts'
@@ -13,7 +14,7 @@ import { decodeFrames, FakeSocket, turnEnd } from '../support/fake-socket.ts'
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** A hub with these rules, whose clock the test sets. */
-function hubWith(rules: RulesInput) {
+function hubWith(rules: RulesInput, hooks?: Hooks) {
   const config = configFrom({ rules })
   const clock = { nowMs: 1_000_000, steadyMs: () => clock.nowMs, wallMs: () => clock.nowMs }
   const bridge = new MemoryBridge(config, clock)
@@ -25,6 +26,7 @@ function hubWith(rules: RulesInput) {
     rules: new RoomRules(config.roomRules, config),
     log,
     clock,
+    hooks,
   })
   t.teardown(() => hub.close())
   const connect = (user: string, publish = ['*']) => {
@@ -99,6 +101,19 @@ t.test('a rate holds for each client and room by itself, and leaving does not fi
   t.match(await publish(a, 'cursors.1'), refused)
   clock.nowMs += 10_000
   for (const type of ['ack', 'ack', 'error']) t.match(await publish(a, 'cursors.1'), [{ type }])
+})
+
+t.test('a hook is not asked about what is over a rate', async (t) => {
+  let asked = 0
+  const publish = () => {
+    asked++
+    return undefined
+  }
+  const { connect } = hubWith({ cursors: { rate: { perSecond: 1, burst: 1 } } }, { publish })
+  const a = connect('a')
+  for (const type of ['join', 'message', 'message']) a.say({ type, room: 'cursors', content: 1, id: 1 })
+  t.match(await a.got(), [{ type: 'joined' }, { type: 'ack' }, { code: 'rate_limited' }])
+  t.equal(asked, 1)
 })
 
 const order = z.object({ items: z.array(z.object({ price: z.number() })) })
