@@ -12,7 +12,7 @@ import { freePort } from '../support/free-port.ts'
 import { recordIdle } from '../support/idle-client.ts'
 import { hasNginx } from '../support/nginx.ts'
 import { RawSocket } from '../support/raw-socket.ts'
-import { rollingRestart, startDeployment } from '../support/rolling.ts'
+import { startDeployment } from '../support/rolling.ts'
 import { startServer } from '../support/server.ts'
 import { clientsAre } from '../support/still-serving.ts'
 import { tokenFor } from '../support/token.ts'
@@ -315,7 +315,3 @@ t.test('a reload of nginx leaves the clients where they are', { skip: noNginx },
   t.match(await a.next('message'), { content: 1 })
   await Promise.all([a.close(), b.close()])
 })
-
-t.test('a rolling restart: every message reaches every client once', { skip: noNginx }, (t) =>
-  rollingRestart(t, { clients: 50, rounds: 1, everyMs: 50, env: { DRAIN_MS: '500' } }),
-)

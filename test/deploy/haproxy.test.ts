@@ -5,7 +5,7 @@ import { HAPROXY_CFG, Haproxy } from '../support/haproxy.ts'
 import { hasCommand } from '../support/has-command.ts'
 import { recordIdle } from '../support/idle-client.ts'
 import { RawSocket } from '../support/raw-socket.ts'
-import { rollingRestart, startBehind } from '../support/rolling.ts'
+import { startBehind } from '../support/rolling.ts'
 import { tokenFor } from '../support/token.ts'
 import { pollUntil } from '../support/until.ts'
 
@@ -62,10 +62,3 @@ t.test('HAProxy, two nodes, Redis', { skip }, async (t) => {
   t.match(balancer.accesses, /^127\.0\.0\.1 \[\S+\] "GET \/ws" 101 /m)
   t.notMatch(balancer.accesses + balancer.errors, /token|eyJ/, 'no token in its log')
 })
-
-t.test('a rolling restart behind HAProxy: every message reaches every client once', { skip }, (t) =>
-  rollingRestart(t, {
-    ...{ clients: 20, rounds: 1, everyMs: 50, env: { DRAIN_MS: '500' } },
-    proxy: Haproxy.start,
-  }),
-)

@@ -1,4 +1,4 @@
-// Recovery at size, on two nodes and one Redis: connections that drop at random, a node that is killed, many deploys.
+// The recovery contract on a Cluster. Recovery at size, on two nodes and one Redis: connections that drop at random, a node that is killed, many deploys.
 import t, { type Test } from 'tap'
 import { quantile } from '../support/crowd.ts'
 import type { Follower } from '../support/follower.ts'
@@ -6,9 +6,11 @@ import { Haproxy } from '../support/haproxy.ts'
 import { hasCommand } from '../support/has-command.ts'
 import { hasNginx } from '../support/nginx.ts'
 import { startNodes } from '../support/nodes.ts'
+import { recoveryContract } from '../support/recovery-contract.ts'
 import { startRedis } from '../support/redis.ts'
 import { rollingRestart, startFollowers } from '../support/rolling.ts'
 import type { Server } from '../support/server.ts'
+import { startCluster } from '../support/test-cluster.ts'
 import { pace } from '../support/until.ts'
 
 /** What one test process reads and checks on two cores that it shares with two nodes and Redis. */
@@ -16,6 +18,15 @@ const CLIENTS = Number(process.env.RECOVERY_CLIENTS ?? 2000)
 const AWAY_MS = 2000
 const noHaproxy = hasCommand('haproxy') ? false : 'haproxy is not installed'
 const noNginx = hasNginx() ? false : 'nginx is not installed'
+
+const cluster = await startCluster(0)
+t.teardown(() => cluster.stop())
+let prefixes = 0
+recoveryContract(t, 'two nodes on a Redis Cluster', {
+  start: (t, env) =>
+    startNodes(t, 2, { REDIS_URL: cluster.url, REDIS_PREFIX: `recovery-${prefixes++}:`, ...env }),
+  forget: () => Promise.all(cluster.masters.map((master) => master.command('FLUSHALL'))),
+})
 
 /** Followers of one room on two nodes, ten messages a second; `nodeOf` chooses where each attempt goes. */
 async function startCrowd(t: Test, count: number, nodeOf: (nodes: Server[], n: number) => Server) {

@@ -1,24 +1,19 @@
-// Redis that answers, but not as it should: B38, B42 and B19; and nodes that are killed, B53.
+// Redis that answers, but not as it should: B38, B42 and B19.
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { payloadHeader } from '../../src/bridge/redis-payload.ts'
 import { type Client, connect } from '../support/client.ts'
-import { connectCrowd } from '../support/crowd.ts'
 import { bothDown, bothUp, linksOf, saysLinks } from '../support/health-watch.ts'
 import {
   bothSay,
-  clusterOf,
-  connectionsOf,
   isSound,
   isTidy,
   isWhole,
   keysLapse,
-  knowEachOther,
   livedThrough,
   localLife,
   type Pair,
   redisFor,
-  roomSubscribers,
   startNode,
   startPair,
   subscribers,
@@ -33,42 +28,6 @@ t.jobs = 3
 const sides = [0, 1] as const
 /** Delivery is back so long after a permission is. */
 const PERMITTED_MS = 10_000
-
-t.test('B53 (2, 3) nodes killed: forgotten, and nothing of them is left', { buffered: true }, async (t) => {
-  const redis = await redisFor(t)
-  const first = await startNode(t, redis.url)
-  const b = await connect(first, 'b')
-  await b.join('r')
-  let keys = 0
-  for (let n = 0; n < 3; n++) {
-    const other = await startNode(t, redis.url)
-    const crowd = await connectCrowd(other, 20, ['r', `only-${n % 2}`])
-    await roomSubscribers(redis, { r: 2, [`only-${n % 2}`]: 1 })
-    await b.publish('r', n)
-    if (n === 1) keys = ((await redis.command('KEYS', '*')) as string[]).length
-    t.match(await first.health(), { clients: 1, rooms: 1 })
-    await other.stop('SIGKILL')
-    for (const { socket } of crowd) socket.destroy()
-    await roomSubscribers(redis, { r: 1 })
-  }
-  const last = await startNode(t, redis.url)
-  const crowd = await connectCrowd(last, 100, ['r'])
-  await pollUntil('the cluster is counted', async () => (await clusterOf(first)).clients === 101, 15_000)
-  await knowEachOther([first, last])
-  t.strictSame(await clusterOf(last), { nodes: 2, clients: 101 }, 'the same on both')
-  await last.stop('SIGKILL')
-  const killedMs = performance.now()
-  for (const { socket } of crowd) socket.destroy()
-  t.match(await first.health(), { clients: 1, rooms: 1 }, 'its own counts are true at once')
-  await roomSubscribers(redis, { r: 1 })
-  await pollUntil('the killed node is forgotten', async () => (await clusterOf(first)).nodes === 1, 15_000)
-  t.pass(`forgotten after ${Math.round(performance.now() - killedMs)} ms`)
-  t.strictSame(await clusterOf(first), { nodes: 1, clients: 1 })
-  t.equal(await connectionsOf(redis), 3, 'its connections are gone')
-  await keysLapse(t, redis, keys)
-  await stillServing(t, first, { bystander: b, open: 1 })
-  isSound(t, [first])
-})
 
 /** Keeps the last payload of each channel. */
 async function wiretap(t: Test, redis: TestRedis): Promise<Map<string, Buffer>> {

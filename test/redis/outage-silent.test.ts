@@ -21,7 +21,6 @@ import {
 } from '../support/node-pair.ts'
 import { RawSocket, upgradeRequest } from '../support/raw-socket.ts'
 import type { TestRedis } from '../support/redis.ts'
-import { livesThrough } from '../support/redis-outage.ts'
 import type { Server } from '../support/server.ts'
 import { clientsAre } from '../support/still-serving.ts'
 import { tokenFor } from '../support/token.ts'
@@ -32,7 +31,6 @@ t.jobs = 3
 const sides = [0, 1] as const
 /** A freeze is noticed by publishes that are not answered; until then members wait for them, so long at most. */
 const NOTICED_MS = 750
-const twoMegabytesASecond = { everyMs: 5, padBytes: 10_000, from: [0], lastsMs: 4000 } as const
 
 t.test('B35 a half-open subscriber: its bytes vanish, and Redis ends it', { buffered: true }, async (t) => {
   const redis = await redisFor(t)
@@ -125,28 +123,6 @@ t.test('B35 a half-open publisher: what others say still comes', { buffered: tru
   )
   t.ok(traffic.oldestAgeMs(1, backMs) < 5000, 'nothing old arrives')
   await isTidy(t, redis, pair, { r: 2 })
-})
-
-t.test('B35 B37 frozen under 2 MB a second', { buffered: true }, async (t) => {
-  const redis = await redisFor(t)
-  await livesThrough(t, {
-    ...twoMegabytesASecond,
-    redis,
-    begin: () => redis.freeze(),
-    end: () => redis.thaw(),
-    noticedMs: NOTICED_MS,
-  })
-})
-
-t.test('B37 killed under 2 MB a second', { buffered: true }, async (t) => {
-  const redis = await redisFor(t)
-  await livesThrough(t, {
-    ...twoMegabytesASecond,
-    redis,
-    begin: () => redis.kill(),
-    end: () => redis.start(),
-    log: /ECONNREFUSED/,
-  })
 })
 
 /** A request, a join and what follows it in one write; resolves with what was answered up to a pong. */

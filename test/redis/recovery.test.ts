@@ -5,10 +5,11 @@ import t, { type Test } from 'tap'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { LossyRoom, type Step } from '../support/lossy-rooms.ts'
 import { nodesAre, startNodes } from '../support/nodes.ts'
-import { recoveryContract } from '../support/recovery-contract.ts'
+import { comingBackContract, recoveryContract } from '../support/recovery-contract.ts'
 import { startRedis } from '../support/redis.ts'
 import { type Server, startServer } from '../support/server.ts'
 import { TcpRelay } from '../support/tcp-relay.ts'
+import { startCluster } from '../support/test-cluster.ts'
 import { pollUntil } from '../support/until.ts'
 
 const redis = await startRedis()
@@ -34,6 +35,13 @@ recoveryContract(t, 'two nodes on Redis', {
   start: (t, env) =>
     startNodes(t, 2, { REDIS_URL: redis.url, REDIS_PREFIX: `recovery-${clusters++}:`, ...env }),
   forget: () => redis.command('FLUSHALL'),
+})
+
+// The rest of it, which takes a minute, is in test/long.
+const cluster = await startCluster(0)
+t.teardown(() => cluster.stop())
+comingBackContract(t, 'two nodes on a Redis Cluster', {
+  start: (t, env) => startNodes(t, 2, { REDIS_URL: cluster.url, ...env }),
 })
 
 /** Two nodes on a Redis of their own, which the test may do anything to. */

@@ -24,9 +24,15 @@ export interface RecoveryOptions {
 const LOSSY = { HISTORY_TOTAL_BYTES: '1048576', HISTORY_MAX_BYTES: '2097152' }
 
 /** Runs all of it as subtests of `t`. */
-export function recoveryContract(t: Test, name: string, { start, forget }: RecoveryOptions): void {
-  t.test(`${name}: what a client that comes back gets`, async (t) => {
-    const nodes = new Nodes(await start(t, {}))
+export function recoveryContract(t: Test, name: string, options: RecoveryOptions): void {
+  comingBackContract(t, name, options)
+  boundsContract(t, name, options)
+}
+
+/** What a client is promised that comes back, or comes late, while all is well. */
+export function comingBackContract(t: Test, name: string, { start }: Pick<RecoveryOptions, 'start'>): void {
+  t.test(`${name}: what a client that comes back gets, or one that comes late`, async (t) => {
+    const nodes = new Nodes(await start(t, { ROOM_RULES: RULES }))
     await t.test('since is taken up again, on any node', (t) => takesUp(t, nodes))
     await t.test('a since that is none is an error', (t) => refusesSince(t, nodes))
     await t.test('a member that joins again with since', (t) => rejoinsAsMember(t, nodes))
@@ -36,14 +42,15 @@ export function recoveryContract(t: Test, name: string, { start, forget }: Recov
     await t.test('the rooms of a token are recovered at connect', (t) => recoversAtConnect(t, nodes))
     await t.test('history on request', (t) => givesHistory(t, nodes))
     await t.test('a key publishes once', (t) => publishesOnce(t, nodes))
-  })
-  t.test(`${name}: the last messages at a join, rules of rooms, and what is not kept`, async (t) => {
-    const nodes = new Nodes(await start(t, { ROOM_RULES: RULES }))
     await t.test('the newest, or what followed since', (t) => givesLast(t, nodes))
     await t.test('a rule says what its rooms keep', (t) => keepsByRule(t, nodes))
     await t.test('what is not kept is delivered and forgotten', (t) => forgetsUnkept(t, nodes))
     await t.test('joins with last under traffic of both kinds', (t) => joinsUnderTraffic(t, nodes))
   })
+}
+
+/** What a room keeps, what is told when it is gone, and all of it at full speed. */
+function boundsContract(t: Test, name: string, { start, forget }: RecoveryOptions): void {
   t.test(`${name}: what a room keeps is bounded, and said`, async (t) => {
     const nodes = new Nodes(await start(t, SMALL))
     await t.test('by number, bytes and time', (t) => keepsSome(t, nodes))
