@@ -2,7 +2,6 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Bridge } from '../src/bridge/bridge.ts'
 import { MemoryBridge } from '../src/bridge/memory-bridge.ts'
-import { RedisBridge } from '../src/bridge/redis-bridge.ts'
 import { parseRedisUrl } from '../src/bridge/redis-url.ts'
 import { systemClock } from '../src/clock.ts'
 import type { Config } from '../src/config.ts'
@@ -17,7 +16,7 @@ declare module 'fastify' {
 /** Decorates with the bridge that carries messages between nodes. */
 export const bridgePlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
-    app.decorate('bridge', createBridge(config, app.log))
+    app.decorate('bridge', await createBridge(config, app.log))
     // Before the first client: a join should not find Redis merely not there yet.
     app.addHook('onReady', async () => {
       await app.bridge.whenUp(config.bridgeTimeoutMs)
@@ -26,9 +25,11 @@ export const bridgePlugin = fp(
   { name: 'roomcast-bridge' },
 )
 
-function createBridge(config: Config, log: Log): Bridge {
+async function createBridge(config: Config, log: Log): Promise<Bridge> {
   const target = config.redisUrl === undefined ? undefined : parseRedisUrl(config.redisUrl)
   if (target === undefined) return new MemoryBridge(config, systemClock)
+  // Loaded where it is wanted: a driver takes time and memory.
+  const { RedisBridge } = await import('../src/bridge/redis-bridge.ts')
   return new RedisBridge({
     ...config,
     target,

@@ -1,9 +1,7 @@
-import fastifyRedis from '@fastify/redis'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { Cluster, Redis } from 'ioredis'
-import { DISCONNECT_TIMEOUT_MS } from '../src/bridge/redis-client.ts'
-import { parseRedisUrl, type RedisTarget } from '../src/bridge/redis-url.ts'
+import type { Redis } from 'ioredis'
+import { parseRedisUrl } from '../src/bridge/redis-url.ts'
 import type { Config } from '../src/config.ts'
 
 /** An ioredis client, of one server or of a Cluster, that never queues. */
@@ -20,8 +18,6 @@ declare module 'fastify' {
   }
 }
 
-/** For TCP, and for the wait at the start. */
-const CONNECT_TIMEOUT_MS = 400
 const NAMESPACE = 'roomcast'
 
 /**
@@ -31,64 +27,19 @@ const NAMESPACE = 'roomcast'
 export const redisPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const target = config.redisUrl === undefined ? undefined : parseRedisUrl(config.redisUrl)
-    const client = target === undefined ? undefined : createClient(target)
+    if (target === undefined) {
+      app.decorate('shortRedis', undefined)
+      return
+    }
+    // Loaded where it is wanted: a driver takes time and memory.
+    const { connectShort, isReadySoon } = await import('../src/bridge/short-redis.ts')
+    const client = connectShort(target)
     app.decorate<ShortRedis | undefined>('shortRedis', client)
-    if (client === undefined) return
-    // The bridge's log says when Redis is down; here every refused attempt would say it again.
-    client.on('error', () => {})
-    if (target?.kind === 'single' && target.options.db !== 0)
-      stayOutOfOthers(client as Redis, target.options.db)
     app.addHook('onClose', async () => client.disconnect())
     // @fastify/redis would hold the boot up until Redis is there, so it is told only of a client that is ready.
-    if (await isReadySoon(client))
-      await app.register(fastifyRedis, { client: client as Redis, namespace: NAMESPACE })
+    if (!(await isReadySoon(client))) return
+    const { default: fastifyRedis } = await import('@fastify/redis')
+    await app.register(fastifyRedis, { client: client as Redis, namespace: NAMESPACE })
   },
   { name: 'roomcast-redis' },
 )
-
-/** ioredis would connect to a Cluster's addresses, for which certificates are seldom made. */
-const keepHostNames = {
-  dnsLookup: (host: string, callback: (error: null, address: string) => void) => callback(null, host),
-}
-
-function createClient(target: RedisTarget): Redis | Cluster {
-  const options = {
-    connectionName: 'roomcast-limiter',
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-  }
-  const retry = (attempts: number) => Math.min(100 * attempts, 1000)
-  if (target.kind !== 'cluster') {
-    return new Redis({ ...options, ...target.options, retryStrategy: retry, sentinelRetryStrategy: retry })
-  }
-  const { enableOfflineQueue, ...nodeOptions } = options
-  return new Cluster(target.nodes, {
-    enableOfflineQueue,
-    clusterRetryStrategy: retry,
-    redisOptions: { ...nodeOptions, ...target.options },
-    ...keepHostNames,
-  })
-}
-
-/** The driver goes on in database 0 when it is refused the one that was asked for. */
-function stayOutOfOthers(client: Redis, database: number): void {
-  client.on('ready', () => {
-    client.select(database).catch((error: Error) => {
-      if (error.name === 'ReplyError') client.disconnect()
-    })
-  })
-}
-
-function isReadySoon(client: Redis | Cluster): Promise<boolean> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      client.off('ready', done)
-      resolve(client.status === 'ready')
-    }
-    const timer = setTimeout(done, CONNECT_TIMEOUT_MS)
-    client.on('ready', done)
-  })
-}
