@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { apiAuthPlugin } from '../plugins/api-auth.ts'
 import { authPlugin } from '../plugins/auth.ts'
 import { bridgePlugin } from '../plugins/bridge.ts'
 import { descriptorsPlugin } from '../plugins/descriptors.ts'
@@ -13,6 +14,7 @@ import { roomsPlugin } from '../plugins/rooms.ts'
 import { tokensPlugin } from '../plugins/tokens.ts'
 import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
+import { apiRoutes } from '../routes/api.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { metricsRoute } from '../routes/metrics.ts'
 import { sseRoute } from '../routes/sse.ts'
@@ -77,6 +79,10 @@ export const roomcast = fp(
         await scope.register(wsRoute, { config })
         await scope.register(sseRoute, { config })
         if (config.metrics) await scope.register(metricsRoute)
+        if (config.apiKeys.length > 0) {
+          await scope.register(apiAuthPlugin, { config })
+          await scope.register(apiRoutes, { config })
+        }
       },
       { prefix },
     )

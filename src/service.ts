@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import type { Socket } from 'node:net'
 import Fastify, {
   type FastifyError,
@@ -32,6 +33,8 @@ export async function createService(config: Config, logStream: LogStream): Promi
     ...withoutRequestLog(),
     ...(config.trustProxy.length > 0 && { trustProxy: config.trustProxy }),
     forceCloseConnections: true,
+    // A name in a path: of a user, 256 characters of three bytes each, percent-encoded.
+    routerOptions: { maxParamLength: 2304 },
     // Fastify's own default overrules what http says.
     requestTimeout: config.handshakeTimeoutMs,
     http: {
@@ -147,8 +150,8 @@ export function loggedPath(url: string): string {
 }
 
 /**
- * A first start must work without settings: outside production a server without key material makes itself a secret,
- * kept where it is started. Throws ConfigError in production.
+ * A first start must work without settings: outside production a server without key material makes itself a secret, kept
+ * where it is started, and a key of the API. Throws ConfigError in production.
  */
 export function withKeyMaterial(config: Config): { config: Config; devSecret?: DevSecret } {
   if (config.jwtSecret.length + config.jwtPublicKey.length > 0 || hasKeySets(config)) return { config }
@@ -158,5 +161,8 @@ export function withKeyMaterial(config: Config): { config: Config; devSecret?: D
     )
   }
   const made = devSecret()
-  return { config: { ...config, jwtSecret: [made.secret] }, devSecret: made }
+  // Made of the other, so that it lasts as long, and says nothing of it.
+  const secret = createHmac('sha256', made.secret).update('API key').digest('base64url')
+  const apiKeys = config.apiKeys.length > 0 ? config.apiKeys : [{ name: 'dev', secret }]
+  return { config: { ...config, apiKeys, jwtSecret: [made.secret] }, devSecret: made }
 }

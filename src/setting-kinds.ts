@@ -100,10 +100,12 @@ export const canJson = z.preprocess((value, context) => {
   }
 }, canClaim)
 
-const RULES_MAX_BYTES = 1024 * 1024
+const FILE_MAX_BYTES = 1024 * 1024
 
 /** Rules of rooms: as themselves, as JSON, or `@` and the name of a file of JSON. */
-export const roomRulesJson = z.preprocess((value, context) => {
+export const roomRulesJson = z.preprocess(jsonOrFile, roomRules)
+
+function jsonOrFile(value: unknown, context: z.RefinementCtx): unknown {
   if (typeof value !== 'string') return value
   try {
     return JSON.parse(value.startsWith('@') ? smallFile(value.slice(1)) : value)
@@ -117,10 +119,35 @@ export const roomRulesJson = z.preprocess((value, context) => {
     })
     return z.NEVER
   }
-}, roomRules)
+}
+
+/** A back end's key, and what it may do; without `can`, everything. */
+const apiKey = z.strictObject({
+  name: z.string().regex(/^[\w.-]{1,64}$/, 'has 1 to 64 letters, digits and . _ -'),
+  secret: z.string().regex(/^[!-~]{16,512}$/, 'has 16 to 512 characters of ASCII'),
+  can: canClaim.optional(),
+})
+export type ApiKey = z.infer<typeof apiKey>
+
+/** Keys of the API: as themselves, as JSON, `@` and the name of a file of JSON, or `name:secret` one behind the other. */
+export const apiKeys = z.preprocess(
+  (value, context) => {
+    if (typeof value !== 'string' || /^\s*[[@]/.test(value)) return jsonOrFile(value, context)
+    return splitList(value).map((entry) => {
+      const [name, ...secret] = entry.split(':')
+      return { name, secret: secret.join(':') }
+    })
+  },
+  z
+    .array(apiKey)
+    .refine((keys) => areUnique(keys.map(({ name }) => name)), 'no two may have one name')
+    .refine((keys) => areUnique(keys.map(({ secret }) => secret)), 'no two may have one secret'),
+)
+
+const areUnique = (values: string[]) => new Set(values).size === values.length
 
 function smallFile(name: string): string {
-  if (statSync(name).size > RULES_MAX_BYTES) throw new Error('larger than 1 MiB')
+  if (statSync(name).size > FILE_MAX_BYTES) throw new Error('larger than 1 MiB')
   return readFileSync(name, 'utf8')
 }
 

@@ -32,7 +32,8 @@ export async function start(stop: (cause: string) => void): Promise<Service> {
     const log = pino({ level: config.logLevel }, logStream)
     log.info({ workers: config.workers, host: config.host, port: config.port }, 'starting workers')
     if (devSecret !== undefined) greet(config, config.port, devSecret)
-    return startWorkers(config, { JWT_SECRET: config.jwtSecret.join(' ') }, log, () => exit(logStream))
+    const keys = { JWT_SECRET: config.jwtSecret.join(' '), API_KEYS: JSON.stringify(config.apiKeys) }
+    return startWorkers(config, keys, log, () => exit(logStream))
   }
   const app = await createService(config, logStream)
   await listen(app, config)
@@ -86,7 +87,8 @@ async function exit(logStream: LogStream): Promise<void> {
 function greet(config: Config, port: number, { file }: DevSecret): void {
   const token = devToken(config, 'dev')
   const host = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host
-  const url = `ws://${host.includes(':') ? `[${host}]` : host}:${port}/ws?token=${token}`
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const url = `ws://${address}/ws?token=${token}`
   process.stdout.write(`
 No JWT_SECRET is set, so this server made one that lasts ${file === undefined ? 'until it stops' : `as long as ${file}`}. Connect with
 
@@ -97,6 +99,11 @@ for example by pasting this into another terminal, and then the lines below it:
   npx -y wscat -c '${url}'
   {"type":"join","room":"general"}
   {"type":"message","room":"general","content":"Hello, world!","echo":true}
+
+A back end publishes with
+
+  curl http://${address}/api/v1/rooms/general/messages -H 'Authorization: Bearer ${config.apiKeys[0]?.secret}' \\
+    -H 'Content-Type: application/json' -d '{"content":"Hello from a back end!"}'
 
 `)
 }

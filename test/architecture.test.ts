@@ -37,7 +37,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/bridge/redis-url.ts',
   ],
   ['adapters', 'src/bridge/', 'src/presence/', 'src/hooks/', 'src/auth/', 'src/metrics/'],
-  ['config', 'src/config.ts', 'src/setting-kinds.ts'],
+  ['config', 'src/config.ts', 'src/settings.ts', 'src/setting-kinds.ts'],
   ['hub', 'src/hub/'],
   ['protocol', 'src/protocol/'],
   [

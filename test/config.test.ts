@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { hasShortSecret, verificationKeys } from '../src/auth/keys.ts'
-import { ConfigError, configFrom, configFromEnv, settings, variableName } from '../src/config.ts'
+import { ConfigError, configFrom, configFromEnv, variableName } from '../src/config.ts'
 import { loggedPath, withKeyMaterial } from '../src/service.ts'
+import { settings } from '../src/settings.ts'
 
 t.test('without any variable every setting has its default', async (t) => {
   const config = configFromEnv({})

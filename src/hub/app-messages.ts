@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { APP_USER, userName } from '../auth/permissions.ts'
 import type { ClusterStatus, HistoryLimits, Published } from '../bridge/bridge.ts'
 import type { From } from '../protocol/codec.ts'
@@ -5,7 +6,14 @@ import { isRoomName } from '../protocol/envelope.ts'
 import { contentFault } from '../rules/content-fault.ts'
 import type { Rooms } from './rooms.ts'
 
-const NOBODY_IS_LEFT = 'the hub is closing and its clients are gone: nobody is left to get it'
+/** The hub is closing and its clients are gone. */
+export class NobodyIsLeft extends Error {
+  override name = 'NobodyIsLeft'
+
+  constructor() {
+    super('the hub is closing and its clients are gone: nobody is left to get it')
+  }
+}
 
 /** What publishing for the app needs of its hub. */
 export interface AppMessagesContext {
@@ -23,16 +31,24 @@ interface AppMessage {
   room: string | undefined
   content: string
   from: From
-  exclude: undefined
-  once: undefined
+  exclude: string | undefined
+  once: { user: string; key: string } | undefined
   history: HistoryLimits | undefined
 }
 
-/** `user`: from whom members see it. `keep`: false for what is delivered and forgotten. */
+/** What a publish by the app may say besides. */
 export interface PublishOptions {
+  /** From whom members see it. */
   user?: string
+  /** False for what is delivered and forgotten. */
   keep?: boolean
+  /** Makes the publish idempotent: the same key in the same room is published once in 5 minutes. */
+  key?: string
+  /** The client that must not get it. */
+  exclude?: string
 }
+
+const keyOfPublish = z.string().min(1).max(64)
 
 /** Publishes the values of the app that the hub is part of; members see them from `user`. */
 export class AppMessages {
@@ -43,18 +59,20 @@ export class AppMessages {
   }
 
   /**
-   * To a room, or to everybody when `room` is undefined. Rejects with TypeError for what is no room name, no user, has no
-   * JSON form or is refused by the room's rule, RangeError above `maxMessageBytes`, Error when the clients are gone with
-   * the close. Resolves when the bridge has taken it.
+   * To a room, or to everybody when `room` is undefined. Rejects with TypeError for what is no room name, no user, no key,
+   * has no JSON form or is refused by the room's rule, RangeError above `maxMessageBytes`, NobodyIsLeft when the
+   * clients are gone with the close. Resolves when the bridge has taken it.
    */
   async publish(
     room: string | undefined,
     value: unknown,
-    { user = APP_USER, keep = true }: PublishOptions,
+    { user = APP_USER, keep = true, key, exclude }: PublishOptions,
   ): Promise<Published> {
     if (room !== undefined && (typeof room !== 'string' || !isRoomName(room)))
       throw new TypeError('not a room name')
     if (!userName.safeParse(user).success) throw new TypeError('not a user: 1 to 256 characters')
+    if (key !== undefined && !(keep && keyOfPublish.safeParse(key).success))
+      throw new TypeError('not a key: 1 to 64 characters, of a message that is kept')
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
     const { maxMessageBytes } = this.#hub.limits
@@ -64,16 +82,18 @@ export class AppMessages {
     const fault = rule?.content && (await contentFault(rule.content, content))
     if (fault !== undefined) throw new TypeError(fault)
     const from = { client: this.#hub.node, user, app: true } as const
-    return this.#publishText({ room, content, from, history: keep ? rule?.history : undefined })
+    const once = key === undefined ? undefined : { user: APP_USER, key }
+    return this.send({ room, content, from, exclude, once, history: keep ? rule?.history : undefined })
   }
 
-  async #publishText(message: Omit<AppMessage, 'exclude' | 'once'>): Promise<Published> {
+  /** Publishes what is checked already. Rejects with NobodyIsLeft when the clients are gone with the close. */
+  async send(message: AppMessage): Promise<Published> {
     const hub = this.#hub
     // A node that has let its clients go reaches those of others at most.
     const isLeft = hub.isDraining && hub.size === 0
-    if (hub.isClosed || (isLeft && hub.cluster === undefined)) throw new Error(NOBODY_IS_LEFT)
-    const published = await hub.publishText({ ...message, exclude: undefined, once: undefined })
-    if (isLeft && published.scope === 'node') throw new Error(NOBODY_IS_LEFT)
+    if (hub.isClosed || (isLeft && hub.cluster === undefined)) throw new NobodyIsLeft()
+    const published = await hub.publishText(message)
+    if (isLeft && published.scope === 'node') throw new NobodyIsLeft()
     return published
   }
 }

@@ -22,6 +22,8 @@ const CLOSE_DEADLINE_MS = 2000
 
 export type SlowPolicy = 'disconnect' | 'drop'
 
+export type Transport = 'websocket' | 'stream'
+
 /** What a client needs of its hub. */
 export interface ClientContext {
   readonly clock: Clock
@@ -79,6 +81,10 @@ export class Client implements Watched {
     this.#socket = socket
     this.#outbox = new Outbox(context.outboxMaxBytes, context.turn)
     this.#pump = new WritePump(socket, this.#outbox, context.turn, this)
+  }
+
+  get transport(): Transport {
+    return 'websocket'
   }
 
   get isOpen(): boolean {

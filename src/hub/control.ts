@@ -51,7 +51,7 @@ export type Whom = z.infer<typeof whom>
 
 /** What an operator may do to clients, on all nodes. */
 export class Control implements TellListener {
-  readonly #questions: Questions
+  readonly questions: Questions
   readonly #revoker: Revoker
   readonly #disconnecting: Question<z.infer<typeof disconnecting>, number>
   readonly #removing: Question<z.infer<typeof removing>, number>
@@ -59,7 +59,7 @@ export class Control implements TellListener {
   constructor({ clients, membership, ...options }: ControlOptions) {
     const closer = new Closer(clients)
     const questions = new Questions(options.bridge, options.log)
-    this.#questions = questions
+    this.questions = questions
     this.#revoker = new Revoker({ ...options, questions, closer })
     this.#disconnecting = {
       kind: 'disconnect',
@@ -85,13 +85,13 @@ export class Control implements TellListener {
   /** Ends clients with 4403. Rejects with TypeError for what names nobody, or a reason that is not 1 to 123 characters of ASCII. */
   async disconnect(target: Whom, reason = 'disconnected'): Promise<Controlled> {
     return summed(
-      await this.#questions.ask(this.#disconnecting, checked(disconnecting, { whom: target, reason })),
+      await this.questions.ask(this.#disconnecting, checked(disconnecting, { whom: target, reason })),
     )
   }
 
   /** Has a user's clients leave a room, with `left` and the reason `removed`. Rejects with TypeError for no user or room. */
   async remove(target: { user: string; room: string }): Promise<Controlled> {
-    return summed(await this.#questions.ask(this.#removing, checked(removing, target)))
+    return summed(await this.questions.ask(this.#removing, checked(removing, target)))
   }
 
   /** Revokes tokens; see Revoker. Rejects with TypeError for what names none. */
@@ -110,7 +110,7 @@ export class Control implements TellListener {
   }
 
   hear(from: string, text: string): void {
-    this.#questions.hear(from, text)
+    this.questions.hear(from, text)
   }
 
   missed(): void {
@@ -118,7 +118,7 @@ export class Control implements TellListener {
   }
 
   close(): void {
-    this.#questions.close()
+    this.questions.close()
     this.#revoker.close()
   }
 }

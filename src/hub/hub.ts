@@ -19,6 +19,7 @@ import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { HubLimits, HubMessage, HubOptions } from './hub-options.ts'
+import { Inquiries } from './inquiries.ts'
 import type { JoinResult } from './join.ts'
 import type { Wanted } from './membership.ts'
 import { expiryOf } from './refresh.ts'
@@ -41,6 +42,8 @@ export class Hub implements ClientContext {
   /** What the bridge sees of this hub. */
   readonly bridgeHost: BridgeHost
   readonly control: Control
+  readonly inquiries: Inquiries
+  readonly appMessages = new AppMessages(this)
   readonly #startedAt: number
   readonly #bridge: Bridge
   readonly #log: Log
@@ -50,7 +53,6 @@ export class Hub implements ClientContext {
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
   readonly #dispatch: Dispatch
-  readonly #appMessages = new AppMessages(this)
   readonly #welcome: string
   #publishing = 0
   #isDraining = false
@@ -71,6 +73,7 @@ export class Hub implements ClientContext {
     this.rooms = this.#dispatch.rooms
     const { membership } = this.#dispatch
     this.control = new Control({ bridge, clients: this.#clients, membership, clock, log, limits })
+    this.inquiries = new Inquiries(this.control.questions, this)
     this.#heartbeat = new Heartbeat(limits, clock)
     const { pingIntervalMs, maxMessageBytes } = limits
     this.#welcome = JSON.stringify({ node: this.node, pingIntervalMs, maxMessageBytes })
@@ -175,12 +178,12 @@ export class Hub implements ClientContext {
     options: PublishOptions = {},
   ): Promise<Published> {
     if (room === undefined) throw new TypeError('not a room name')
-    return this.#appMessages.publish(room, content, options)
+    return this.appMessages.publish(room, content, options)
   }
 
   /** The same to every client of every node. */
   async broadcast(content: unknown, options: { user?: string } = {}): Promise<Published> {
-    return this.#appMessages.publish(undefined, content, options)
+    return this.appMessages.publish(undefined, content, options)
   }
 
   /** Ends a user's clients, or one client, on all nodes; see Control. */

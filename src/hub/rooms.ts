@@ -27,6 +27,11 @@ export class Rooms {
     return this.#rooms.get(name)
   }
 
+  /** Of rooms that somebody is in, or on the way into. */
+  names(): Iterable<string> {
+    return this.#rooms.keys()
+  }
+
   /** What holds for a room, whether anybody here is in it or not. */
   ruleOf(name: string): RoomRule {
     return this.#rooms.get(name)?.rule ?? this.#rules.ruleOf(name)

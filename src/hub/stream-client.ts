@@ -1,7 +1,7 @@
 import type { Identity } from '../auth/permissions.ts'
 import type { Position } from '../protocol/envelope.ts'
 import { encodePositions } from '../protocol/positions.ts'
-import { Client, type ClientContext } from './client.ts'
+import { Client, type ClientContext, type Transport } from './client.ts'
 import { envelopeOf, eventOf, eventWithId, offsetOf } from './event-frame.ts'
 import type { Socket } from './socket.ts'
 
@@ -28,6 +28,10 @@ export class StreamClient extends Client {
   ) {
     super(socket, identity, context)
     this.#positions = new Map(since)
+  }
+
+  override get transport(): Transport {
+    return 'stream'
   }
 
   override send(frame: Buffer, room: string | undefined): boolean {

@@ -36,6 +36,28 @@ export function sliceValue(text: string, key: string, maxNesting: number): Slice
   }
 }
 
+/**
+ * The texts of the items of `text`, which JSON.parse has already taken as a list; undefined when one nests deeper than
+ * `maxNesting`.
+ */
+export function sliceItems(text: string, maxNesting: number): string[] | undefined {
+  const items: string[] = []
+  let at = skipSpace(text, 0) + 1 // behind the opening bracket
+  for (;;) {
+    at = skipSpace(text, at)
+    const c = text.charCodeAt(at)
+    if (c === CLOSE_BRACKET) return items
+    if (c === COMMA) {
+      at++
+      continue
+    }
+    const end = endOfValue(text, at, maxNesting)
+    if (end < 0) return undefined
+    items.push(text.slice(at, end))
+    at = end
+  }
+}
+
 function keyIs(key: string, text: string, start: number, end: number): boolean {
   const { length } = key
   if (end - start <= length + 2) return end - start === length + 2 && text.startsWith(key, start + 1)

@@ -17,7 +17,7 @@ export function isRoomName(name: string): boolean {
   return name.length * 3 <= ROOM_NAME_MAX_BYTES || utf8.encode(name).length <= ROOM_NAME_MAX_BYTES
 }
 
-const roomName = z.string().refine(isRoomName, {
+export const roomName = z.string().refine(isRoomName, {
   error: 'room must be 1 to 128 bytes of UTF-8 without control characters',
   params: { code: 'bad_room' satisfies ErrorCode },
 })

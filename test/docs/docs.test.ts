@@ -4,7 +4,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { SETTINGS_PAGE, settingsPage } from '../../scripts/settings.ts'
-import { configFrom, settings, variableName } from '../../src/config.ts'
+import { configFrom, variableName } from '../../src/config.ts'
+import { settings } from '../../src/settings.ts'
 
 const read = (path: string) => readFileSync(path, 'utf8')
 const readme = read('README.md')

@@ -1,6 +1,6 @@
 // Cases that need a second node, and what many nodes on one Redis promise besides.
 import t, { type Test } from 'tap'
-import { settings } from '../../src/config.ts'
+import { settings } from '../../src/settings.ts'
 import { type Client, connect, type Envelope } from '../support/client.ts'
 import { frame, hex, OPCODE, textFrame } from '../support/frames.ts'
 import { freePort } from '../support/free-port.ts'

@@ -1,0 +1,41 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { ApiKeys } from '../src/auth/api-keys.ts'
+import { APP_USER } from '../src/auth/permissions.ts'
+import { TokenFault, type Verified } from '../src/auth/tokens.ts'
+import type { Config } from '../src/config.ts'
+import type { Author } from '../src/hub/posts.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Who shows a secret or a token in `Authorization: Bearer`; a TokenFault for nobody that is known. */
+    apiCaller(request: FastifyRequest): Promise<Author | TokenFault>
+  }
+}
+
+const noToken = new TokenFault('none, or more than one')
+const unknown = new TokenFault('no key, and no token that holds')
+
+/** Decorates with `apiCaller`. */
+export const apiAuthPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    const keys = new ApiKeys(config.apiKeys)
+    const userOf = (verified: Verified): Author | TokenFault => {
+      if (verified instanceof TokenFault) return verified.isTemporary ? verified : unknown
+      if (app.hub.isRevoked(verified)) return unknown
+      const { user, permissions, info, isNameless = false } = verified
+      // Strangers without a name are told apart by nothing.
+      return { kind: 'user', user, permissions, info, keyOwner: isNameless ? undefined : user }
+    }
+    app.decorate('apiCaller', async ({ raw }: FastifyRequest) => {
+      const [header = '', ...more] = raw.headersDistinct.authorization ?? []
+      const [, bearer] = /^bearer +(\S+)$/i.exec(header) ?? []
+      if (bearer === undefined || more.length > 0) return noToken
+      const holder = keys.holderOf(bearer)
+      if (holder === undefined) return userOf(await app.roomcastTokens.verify(bearer))
+      const { permissions, keyOwner } = holder
+      return { kind: 'app', user: APP_USER, permissions, info: undefined, keyOwner }
+    })
+  },
+  { name: 'roomcast-api-auth', dependencies: ['roomcast-tokens', 'roomcast-hub'] },
+)

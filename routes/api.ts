@@ -1,0 +1,151 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
+import { Refusal } from '../src/auth/refusal.ts'
+import { TokenFault } from '../src/auth/tokens.ts'
+import type { Config } from '../src/config.ts'
+import { NobodyIsLeft } from '../src/hub/app-messages.ts'
+import type { Author } from '../src/hub/posts.ts'
+import { clientRoutes } from './api/clients.ts'
+import { clusterRoutes } from './api/cluster.ts'
+import { Problem } from './api/problem.ts'
+import { publishRoutes } from './api/publish.ts'
+import { roomRoutes } from './api/rooms.ts'
+import { userRoutes } from './api/users.ts'
+import { undocumented } from './undocumented.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls the API. */
+    apiAuthor: Author
+  }
+}
+
+/** A browser asks again after so many seconds whether it may ask. */
+const PREFLIGHT_S = 600
+
+/** The HTTP API, `/api/v1`: a scope of its own, with its own words for what goes wrong. */
+export async function apiRoutes(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
+  await app.register(
+    async (api) => {
+      api.removeAllContentTypeParsers()
+      // As bytes: a content goes on as it came.
+      api.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+        done(null, body),
+      )
+      api.setErrorHandler(answerProblem)
+      api.setNotFoundHandler(() => {
+        throw new Problem('not_found', 'nothing here')
+      })
+      const methods = methodsByUrl(api)
+      answerBrowsers(api, config)
+      api.decorateRequest('apiAuthor')
+      api.addHook('onRequest', authenticator(api))
+      api.addHook('onSend', async (_request, reply) => {
+        reply.header('cache-control', 'no-store')
+      })
+      await api.register(publishRoutes, { config })
+      await api.register(async (acts) => {
+        acts.addHook('onRequest', async ({ apiAuthor }) => {
+          if (!apiAuthor.permissions.admin) throw new Problem('forbidden', 'this needs can.admin')
+        })
+        for (const routes of [roomRoutes, userRoutes, clientRoutes, clusterRoutes])
+          await acts.register(routes)
+      })
+      refuseOtherMethods(api, methods)
+    },
+    { prefix: '/api/v1' },
+  )
+}
+
+/** Who cannot say who it is, is counted as an upgrade is: secrets are not to be guessed. */
+function authenticator(api: FastifyInstance) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const author = await api.apiCaller(request)
+    if (!(author instanceof TokenFault)) {
+      request.apiAuthor = author
+      return
+    }
+    if (author.isTemporary)
+      throw new Problem('unavailable', "the token's key cannot be had at present", { 'retry-after': '2' })
+    const { limitConnections: limit } = api
+    await new Promise<void>((resolve, reject) => {
+      if (limit === undefined) resolve()
+      else limit.call(api, request, reply, (error) => (error === undefined ? resolve() : reject(error)))
+    })
+    throw new Problem('unauthorized', 'the secret of an API key, or a valid token, is needed')
+  }
+}
+
+/** CORS (fetch.spec.whatwg.org): pages of the origins that may connect may call. A preflight has no secret. */
+function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void {
+  const origins = new Set(allowedOrigins)
+  api.addHook('onRequest', async ({ headers: { origin }, method, headers }, reply) => {
+    if (origin === undefined) return
+    if (origins.size > 0 && !origins.has(origin))
+      throw new Problem('origin_refused', 'this origin may not connect')
+    reply.headers({ 'access-control-allow-origin': origin, vary: 'Origin' })
+    reply.header('access-control-expose-headers', 'retry-after')
+    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return
+    await reply
+      .code(204)
+      .headers({
+        'access-control-allow-methods': 'GET, POST, DELETE',
+        'access-control-allow-headers': 'authorization, content-type',
+        'access-control-max-age': String(PREFLIGHT_S),
+      })
+      .send()
+  })
+}
+
+/** The methods of each of the routes that follow; a host's OpenAPI document has none of them. */
+function methodsByUrl(api: FastifyInstance): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>()
+  api.addHook('onRoute', (route) => {
+    route.schema = undocumented
+    const known = methods.get(route.routePath) ?? new Set()
+    for (const method of [route.method].flat()) known.add(method)
+    methods.set(route.routePath, known)
+  })
+  return methods
+}
+
+function refuseOtherMethods(api: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
+  for (const [url, known] of [...methods].map(([url, known]) => [url, new Set(known)] as const)) {
+    const others = api.supportedMethods.filter((method) => !known.has(method)) as HTTPMethods[]
+    const allow = [...known].join(', ')
+    api.route({
+      ...{ method: others, url },
+      handler: () => {
+        throw new Problem('method_not_allowed', `only ${allow} here`, { allow })
+      },
+    })
+  }
+}
+
+/** In RFC 9457's form. What is no problem of the caller's is logged, and the caller is told nothing of it. */
+function answerProblem(
+  error: FastifyError | Problem | Refusal,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
+  const problem = problemOf(error)
+  if (problem.code === 'internal') request.server.log.error({ err: error }, 'request failed')
+  const { connection, ...headers } = problem.headers
+  const isHttp1 = request.raw.httpVersionMajor < 2
+  return reply
+    .code(problem.statusCode)
+    .headers({ ...headers, ...(isHttp1 && connection !== undefined && { connection }) })
+    .send(JSON.stringify(problem.body))
+}
+
+function problemOf(error: FastifyError | Problem | Refusal): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof Refusal && error.error === 'rate_limited')
+    return new Problem('rate_limited', error.message, error.headers)
+  if (error instanceof NobodyIsLeft)
+    return new Problem('unavailable', 'shutting down', { 'retry-after': '1' })
+  const { statusCode = 500 } = error as FastifyError
+  if (statusCode === 413) return new Problem('too_large', 'the body is too large')
+  if (statusCode === 415) return new Problem('unsupported_media_type', 'JSON is needed: application/json')
+  if (statusCode < 500) return new Problem('bad_request', 'the request cannot be served')
+  return new Problem('internal', 'the server failed')
+}

@@ -1,0 +1,159 @@
+import { z } from 'zod'
+import { userName } from '../auth/permissions.ts'
+import type { BridgeStatus } from '../bridge/bridge.ts'
+import { clientFigures, nodeFigures } from '../protocol/api.ts'
+import { isRoomName } from '../protocol/envelope.ts'
+import { version } from '../version.ts'
+import type { Client } from './client.ts'
+import { textFrame } from './frame.ts'
+import type { Question, Questions } from './questions.ts'
+import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
+import type { Rooms } from './rooms.ts'
+import { each } from './sliced.ts'
+
+/** What inquiries ask of their hub. */
+export interface InquiriesContext {
+  readonly node: string
+  readonly size: number
+  readonly uptimeMs: number
+  readonly rooms: Rooms
+  readonly bridgeStatus: BridgeStatus
+  clients(): Iterable<Client>
+  client(id: string): Client | undefined
+}
+
+/** Users of one room, or clients of one user, that one node tells of. */
+const TOLD_MAX = 1000
+
+const roomName = z.string().refine(isRoomName)
+const clientId = z.string().max(64)
+const presentUsers = z.object({
+  clients: z.int().min(0),
+  users: z.array(z.tuple([z.string(), z.int().min(1)])),
+  more: z.boolean(),
+})
+const foundClients = z.object({ clients: z.array(clientFigures), more: z.boolean() })
+
+/** What the API asks all nodes. */
+export class Inquiries {
+  readonly #questions: Questions
+  readonly #rooms: Question<z.infer<typeof roomsAsked>, z.infer<typeof roomsOnNode>>
+  readonly #members: Question<{ room: string }, z.infer<typeof presentUsers>>
+  readonly #user: Question<{ user: string }, z.infer<typeof foundClients>>
+  readonly #client: Question<{ client: string }, z.infer<typeof foundClients>>
+  readonly #nodes: Question<object, z.infer<typeof nodeFigures>>
+  readonly #deliver: Question<{ users: string[]; exclude?: string | undefined; text: string }, number>
+
+  constructor(questions: Questions, hub: InquiriesContext) {
+    this.#questions = questions
+    this.#rooms = {
+      ...{ kind: 'rooms', with: roomsAsked, answer: roomsOnNode },
+      carryOut: (asked) => RoomPage.ofNode(hub.rooms, asked),
+    }
+    this.#members = {
+      ...{ kind: 'members', with: z.object({ room: roomName }), answer: presentUsers },
+      carryOut: ({ room }) => usersIn(hub.rooms, room),
+    }
+    this.#user = {
+      ...{ kind: 'user', with: z.object({ user: userName }), answer: foundClients },
+      carryOut: async ({ user }) => {
+        const clients: Client[] = []
+        await each(hub.clients(), (client) => {
+          if (client.user === user) clients.push(client)
+        })
+        return figuresOf(clients, hub.node)
+      },
+    }
+    this.#client = {
+      ...{ kind: 'client', with: z.object({ client: clientId }), answer: foundClients },
+      carryOut: ({ client }) => {
+        const found = hub.client(client)
+        return figuresOf(found === undefined ? [] : [found], hub.node)
+      },
+    }
+    this.#nodes = {
+      ...{ kind: 'node', with: z.object({}), answer: nodeFigures },
+      carryOut: () => {
+        const { node, size: clients, uptimeMs } = hub
+        const { kind, state } = hub.bridgeStatus
+        return { node, clients, rooms: hub.rooms.size, version, uptimeMs, bridge: { kind, state } }
+      },
+    }
+    const delivery = z.object({ users: z.array(userName), exclude: clientId.optional(), text: z.string() })
+    this.#deliver = {
+      ...{ kind: 'deliver', with: delivery, answer: z.int().min(0) },
+      carryOut: async ({ users, exclude, text }) => {
+        const wanted = new Set(users)
+        const frame = textFrame(text)
+        let count = 0
+        await each(hub.clients(), (client) => {
+          if (!wanted.has(client.user) || client.id === exclude) return
+          if (client.send(frame, undefined)) count++
+        })
+        return count
+      },
+    }
+    const all = [this.#rooms, this.#members, this.#user, this.#client, this.#nodes, this.#deliver]
+    for (const question of all) questions.add(question as Question<unknown, unknown>)
+  }
+
+  /** Rooms in the order of their names, `limit` of those behind `after`. */
+  async rooms(asked: z.infer<typeof roomsAsked>) {
+    const { answers, nodes } = await this.#questions.ask(this.#rooms, asked)
+    return { ...RoomPage.merged(answers, asked.limit), nodes }
+  }
+
+  /** Users in a room with how many clients each; `clients` is the number of members. */
+  async members(room: string) {
+    const { answers, nodes } = await this.#questions.ask(this.#members, { room })
+    const users = new Map<string, number>()
+    for (const [user, count] of answers.flatMap((one) => one.users))
+      users.set(user, (users.get(user) ?? 0) + count)
+    const clients = answers.reduce((sum, one) => sum + one.clients, 0)
+    const listed = [...users].slice(0, TOLD_MAX).map(([user, clients]) => ({ user, clients }))
+    const more = users.size > TOLD_MAX || answers.some((one) => one.more)
+    return { clients, users: listed, more, count: users.size, nodes }
+  }
+
+  async user(user: string) {
+    const { answers, nodes } = await this.#questions.ask(this.#user, { user })
+    return { ...together(answers), nodes }
+  }
+
+  /** A client's figures, where there is such a client. */
+  async client(client: string) {
+    const { answers, nodes } = await this.#questions.ask(this.#client, { client })
+    return { found: together(answers).clients[0], nodes }
+  }
+
+  async nodes() {
+    const { answers, nodes } = await this.#questions.ask(this.#nodes, {})
+    return { answers, nodes }
+  }
+
+  /** Gives a finished message to all clients of these users; how many that were. */
+  async deliver(users: string[], exclude: string | undefined, text: string) {
+    const { scope, answers, nodes } = await this.#questions.ask(this.#deliver, { users, exclude, text })
+    return { scope, clients: answers.reduce((sum, count) => sum + count, 0), nodes }
+  }
+}
+
+function usersIn(rooms: Rooms, room: string): z.infer<typeof presentUsers> {
+  const users = new Map<string, number>()
+  const members = rooms.members(room)
+  for (const { user } of members.keys()) users.set(user, (users.get(user) ?? 0) + 1)
+  return { clients: members.size, users: [...users].slice(0, TOLD_MAX), more: users.size > TOLD_MAX }
+}
+
+function figuresOf(clients: readonly Client[], node: string): z.infer<typeof foundClients> {
+  const told = clients.slice(0, TOLD_MAX).map((client) => {
+    const { rooms, ...stats } = client.stats()
+    return { ...stats, node, transport: client.transport, rooms: rooms.slice(0, TOLD_MAX) }
+  })
+  return { clients: told, more: clients.length > told.length }
+}
+
+function together(answers: readonly z.infer<typeof foundClients>[]) {
+  const clients = answers.flatMap((one) => one.clients).slice(0, TOLD_MAX)
+  return { clients, more: answers.some(({ more }) => more) }
+}
