@@ -35,7 +35,10 @@ export function callApi(
         method: method ?? (body === undefined ? 'GET' : 'POST'),
         headers: {
           ...(secret !== '' && { authorization: `Bearer ${secret}` }),
-          ...(bytes !== undefined && { 'content-type': 'application/json' }),
+          ...(bytes !== undefined && {
+            'content-type': 'application/json',
+            'content-length': String(Buffer.byteLength(bytes)),
+          }),
           ...headers,
         },
       },
