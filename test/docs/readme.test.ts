@@ -77,6 +77,39 @@ t.test('the Python snippet prints its message', async (t) => {
   t.equal(python.stderr, '')
 })
 
+t.test(
+  'a back end publishes with curl, Node and Python, and with the line that a first start prints',
+  async (t) => {
+    const { server, url } = await firstStart(t)
+    const line = server.stdout
+      .slice(server.stdout.findIndex((text) => /^ *curl /.test(text)))
+      .slice(0, 2)
+      .join('\n')
+    const SECRET = /Bearer ([^']+)/.exec(line)?.[1] ?? ''
+    const reader = await connect(
+      server,
+      'reader',
+      {},
+      { token: new URL(url).searchParams.get('token') ?? '' },
+    )
+    await reader.join('general')
+    const at = (code: string) => code.replace('127.0.0.1:8080', `127.0.0.1:${server.port}`)
+    const [js, py] = [join(folder, 'publish.mjs'), join(folder, 'publish.py')]
+    writeFileSync(js, at(readmeBlock('js', 'Hello from Node')))
+    writeFileSync(py, at(readmeBlock('python', 'a Python back end')))
+    for (const [content, command, args] of [
+      ['Hello from a back end!', 'bash', ['-c', line]],
+      ['Hello from curl', 'bash', ['-c', at(readmeBlock('sh', 'Hello from curl'))]],
+      ['Hello from Node', process.execPath, [js]],
+      ['Hello from a Python back end', '/usr/bin/python3', [py]],
+    ] as const) {
+      const program = startProgram(t, command, [...args], { env: { SECRET } })
+      await program.prints('cluster')
+      t.match(await reader.next('message'), { content, from: { app: true } }, content)
+    }
+  },
+)
+
 t.test('the example in Python prints messages, and comes back after a restart of the server', async (t) => {
   const server = await startServer()
   t.teardown(() => server.stop())
