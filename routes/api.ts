@@ -6,6 +6,7 @@ import { NobodyIsLeft } from '../src/hub/app-messages.ts'
 import type { Author } from '../src/hub/posts.ts'
 import { clientRoutes } from './api/clients.ts'
 import { clusterRoutes } from './api/cluster.ts'
+import { openApiRoutes } from './api/openapi.ts'
 import { Problem } from './api/problem.ts'
 import { publishRoutes } from './api/publish.ts'
 import { roomRoutes } from './api/rooms.ts'
@@ -38,22 +39,27 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       const methods = methodsByUrl(api)
       answerBrowsers(api, config)
       api.decorateRequest('apiAuthor')
-      api.addHook('onRequest', authenticator(api))
       api.addHook('onSend', async (_request, reply) => {
         reply.header('cache-control', 'no-store')
       })
-      await api.register(publishRoutes, { config })
-      await api.register(async (acts) => {
-        acts.addHook('onRequest', async ({ apiAuthor }) => {
-          if (!apiAuthor.permissions.admin) throw new Problem('forbidden', 'this needs can.admin')
-        })
-        for (const routes of [roomRoutes, userRoutes, clientRoutes, clusterRoutes])
-          await acts.register(routes)
+      await api.register(openApiRoutes, config)
+      await api.register(async (callers) => {
+        callers.addHook('onRequest', authenticator(callers))
+        await callers.register(publishRoutes, { config })
+        await callers.register(adminRoutes)
       })
       refuseOtherMethods(api, methods)
     },
     { prefix: '/api/v1' },
   )
+}
+
+/** What reads and acts. */
+async function adminRoutes(app: FastifyInstance): Promise<void> {
+  app.addHook('onRequest', async ({ apiAuthor }) => {
+    if (!apiAuthor.permissions.admin) throw new Problem('forbidden', 'this needs can.admin')
+  })
+  for (const routes of [roomRoutes, userRoutes, clientRoutes, clusterRoutes]) await app.register(routes)
 }
 
 /** Who cannot say who it is, is counted as an upgrade is: secrets are not to be guessed. */

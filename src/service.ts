@@ -72,7 +72,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     host: _host,
     workers: _workers,
     logLevel: _level,
-    nodeEnv: _env,
+    nodeEnv,
     trustProxy: _proxies,
     handshakeTimeoutMs: _timeout,
     maxWaitingConnections: _waiting,
@@ -85,6 +85,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     hooks: hooks.join(),
     rules,
     metrics: options.metrics ?? true,
+    apiDocs: options.apiDocs ?? nodeEnv !== 'production',
   })
   wantHost(app)
   guardDescriptors(app)

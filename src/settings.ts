@@ -222,6 +222,12 @@ export const settings = z
         'Who may use the HTTP API (docs/BACKENDS.md): `name:secret`, several of them separated by spaces or commas; or JSON, or `@` and the name of a file of JSON, as `[{"name": …, "secret": …, "can": {…}}]` where a key may not do everything. A secret has 16 characters or more. Without any there is no API, except in development, where a key is made and printed.',
       ),
 
+    apiDocs: flag()
+      .optional()
+      .describe(
+        '`GET /api/v1/docs`, a page about the API. Unset: on in the standalone server unless NODE_ENV is `production`, off in an app that embeds roomcast.',
+      ),
+
     drainMs: integer(0, HOUR_MS)
       .default(0)
       .describe('At shutdown, time over which the clients are told to go.'),

@@ -11,7 +11,6 @@ const clientId = z.string().min(1).max(64)
 /** Unix time in milliseconds. */
 const time = z.int().min(0)
 
-/** Found by OpenAPI's generator: any JSON value. */
 const message = {
   /** The sender's own JSON text, put in where the body is read; it is never written again. */
   content: z.string('must be there, and may be any JSON').meta({ json: true }),
@@ -133,6 +132,7 @@ export const historyQuery = z.strictObject({
   limit: number(1, 1000).default(100),
 })
 export const historyAnswer = z.object({
+  type: z.literal('history'),
   room: roomName,
   epoch: z.string(),
   offset: z.int(),

@@ -1,5 +1,10 @@
 // The HTTP API on two nodes and one Redis: what is published, read and done from one of them holds for both.
+import { readFileSync } from 'node:fs'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import Fastify from 'fastify'
 import t from 'tap'
+import roomcast from '../../src/app.ts'
+import { operations } from '../../src/protocol/openapi.ts'
 import { API_SECRET, callApi } from '../support/api.ts'
 import { connect } from '../support/client.ts'
 import { EventStream } from '../support/event-stream.ts'
@@ -7,7 +12,7 @@ import { startNodes } from '../support/nodes.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { startRedis } from '../support/redis.ts'
 import { type Server, startServer } from '../support/server.ts'
-import { tokenFor } from '../support/token.ts'
+import { SECRET, tokenFor } from '../support/token.ts'
 import { pollUntil } from '../support/until.ts'
 
 const ROOM_RULES = JSON.stringify([
@@ -282,4 +287,31 @@ t.test('a frozen node delays an answer by a second, and is named', async (t) => 
   t.equal(status, 200)
   t.strictSame(body.nodes, { asked: 2, answered: 1, missing: [node] })
   t.ok(tookMs > 900 && tookMs < 3000, `${Math.round(tookMs)} ms`)
+})
+
+t.test('the OpenAPI document is valid, and has the routes that there are', async (t) => {
+  const { status, body } = await callApi(one, { path: '/openapi.json', secret: '' })
+  t.equal(status, 200)
+  t.strictSame(
+    `${JSON.stringify(body, undefined, 2)}\n`,
+    readFileSync('docs/openapi.json', 'utf8'),
+    'npm run openapi',
+  )
+  const validator = new Validator()
+  t.match(await validator.validate(body), { valid: true })
+  t.equal(validator.version, '3.1')
+  const app = Fastify()
+  const routes: string[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    // Lists of methods are those that there are not.
+    if (typeof method !== 'string' || method === 'HEAD' || !url.startsWith('/api/v1/')) return
+    routes.push(`${method.toLowerCase()} ${url.slice('/api/v1'.length).replace(/:(\w+)/g, '{$1}')}`)
+  })
+  await app.register(roomcast, { jwtSecret: SECRET, apiKeys: API_KEYS })
+  await app.ready()
+  t.teardown(() => app.close())
+  const documented = operations.map(({ method, path }) => `${method} ${path}`)
+  t.strictSame(new Set(routes), new Set([...documented, 'get /openapi.json']))
+  const page = await callApi(one, { path: '/docs', secret: '' })
+  t.match(page.text, '/api/v1/rooms/{room}/messages')
 })

@@ -112,7 +112,7 @@ t.test('a hook is not asked about what is over a rate', async (t) => {
   const { connect } = hubWith({ cursors: { rate: { perSecond: 1, burst: 1 } } }, { publish })
   const a = connect('a')
   for (const type of ['join', 'message', 'message']) a.say({ type, room: 'cursors', content: 1, id: 1 })
-  t.match(await a.got(), [{ type: 'joined' }, { type: 'ack' }, { code: 'rate_limited' }])
+  t.match((await a.got()).slice(1), [{ type: 'joined' }, { type: 'ack' }, { code: 'rate_limited' }])
   t.equal(asked, 1)
 })
 
