@@ -23,6 +23,7 @@ export const hubPlugin = fp(
       log: app.log,
       tokens: app.roomcastTokens,
       hooks: app.roomcastHooks,
+      watch: app.roomcastWebhooks,
     })
     app.decorate('hub', hub)
     // Before the first client: what is revoked must not come in.
@@ -38,6 +39,12 @@ export const hubPlugin = fp(
   },
   {
     name: 'roomcast-hub',
-    dependencies: ['roomcast-bridge', 'roomcast-presence', 'roomcast-hooks', 'roomcast-tokens'],
+    dependencies: [
+      'roomcast-bridge',
+      'roomcast-presence',
+      'roomcast-hooks',
+      'roomcast-tokens',
+      'roomcast-webhooks',
+    ],
   },
 )

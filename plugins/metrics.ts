@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Metrics } from '../src/metrics/metrics.ts'
+import { webhookReadings } from '../src/webhooks/webhook-readings.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -12,6 +13,8 @@ declare module 'fastify' {
 export const metricsPlugin = fp(
   async (app: FastifyInstance) => {
     app.decorate('roomcastMetrics', new Metrics(app.hub))
+    const { roomcastWebhooks: webhooks } = app
+    if (webhooks !== undefined) app.roomcastMetrics.add(() => webhookReadings(webhooks.all))
   },
   { name: 'roomcast-metrics', dependencies: ['roomcast-hub'] },
 )

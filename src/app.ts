@@ -13,6 +13,7 @@ import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
 import { tokensPlugin } from '../plugins/tokens.ts'
 import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
+import { webhooksPlugin } from '../plugins/webhooks.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { apiRoutes } from '../routes/api.ts'
 import { healthRoutes } from '../routes/health.ts'
@@ -63,6 +64,7 @@ export const roomcast = fp(
     await app.register(bridgePlugin, { config })
     await app.register(hooksPlugin, { config, functions: typeof hooks === 'string' ? {} : hooks, calls })
     await app.register(presencePlugin)
+    await app.register(webhooksPlugin, { config })
     // Before the hub: when the app closes, upgrades are refused from the first moment of the drain on.
     await app.register(websocketPlugin, { config })
     await app.register(hubPlugin, { config })

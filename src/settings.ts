@@ -17,6 +17,7 @@ import {
   secrets,
   webhookSecret,
 } from './setting-kinds.ts'
+import { eventNames, webhookFormats } from './webhooks/events.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -216,6 +217,26 @@ export const settings = z
         'What a hook that fails or does not answer in time means: `closed` refuses what was asked about, `open` allows it. Calls fail either way, and so does what is beyond HOOK_MAX_PENDING.',
       ),
 
+    webhookUrl: list(hookAddress)
+      .default([])
+      .describe('Receivers that are told of events by HTTP (docs/WEBHOOKS.md), each of all.'),
+    webhookSecret: list(webhookSecret)
+      .default([])
+      .describe('Secrets of Standard Webhooks that those requests are signed with, as HOOK_SECRET.'),
+    webhookEvents: list(z.enum(eventNames, `must be of ${eventNames.join(', ')}`))
+      .default([...eventNames])
+      .describe('What they are told of.'),
+    webhookFormat: z
+      .enum(webhookFormats)
+      .default('json')
+      .describe('How: `json`, or `cloudevents` in batched content mode.'),
+    webhookTimeoutMs: integer(10, MINUTE_MS)
+      .default(10_000)
+      .describe('A receiver that has not answered by then has failed, and is sent the same again.'),
+    webhookQueueMaxBytes: integer(65_536, 1024 * 1024 * 1024)
+      .default(8_388_608)
+      .describe('Bytes of events that wait for one receiver; beyond, new ones are dropped and counted.'),
+
     apiKeys: apiKeys
       .default([])
       .describe(
@@ -249,6 +270,10 @@ export const settings = z
       const message = isSet ? 'must be set with HOOK_URL (hookUrl)' : 'needs HOOK_URL (hookUrl)'
       if (isSet !== config[key].length > 0) context.addIssue({ code: 'custom', path: [key], message })
     }
+  })
+  .refine(({ webhookUrl, webhookSecret }) => webhookUrl.length > 0 === webhookSecret.length > 0, {
+    path: ['webhookSecret'],
+    error: 'goes with WEBHOOK_URL (webhookUrl): set both or neither',
   })
   .refine(({ jwtIssuers, jwtAudience }) => jwtIssuers.length === 0 || jwtAudience.length > 0, {
     path: ['jwtIssuers'],

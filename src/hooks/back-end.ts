@@ -13,7 +13,8 @@ export interface BackEndOptions {
   connections: number
   /** Bytes of an answer. */
   maxBytes: number
-  bounds: HookBounds
+  /** Of all answers together, where many are under way. */
+  bounds?: HookBounds
   clock: Clock
 }
 
@@ -33,12 +34,15 @@ export class BackEnd {
     this.#pool = new Pool(origin, { connections: options.connections, headersTimeout: 0, bodyTimeout: 0 })
   }
 
-  /** The text of the answer, '' for none. Rejects with Unanswered for what is no answer; follows no redirect. */
-  async post(body: string, signal: AbortSignal): Promise<string> {
+  /** The text of the answer, '' for none. Rejects with Unanswered for what is no answer; follows no redirect. A repeat has the `id` of the first. */
+  async post(
+    body: string,
+    signal: AbortSignal,
+    { id = newId(), contentType = 'application/json' }: { id?: string; contentType?: string } = {},
+  ): Promise<string> {
     const seconds = Math.floor(this.#options.clock.wallMs() / 1000)
-    const id = `msg_${randomBytes(16).toString('base64url')}`
     const headers = {
-      'content-type': 'application/json',
+      'content-type': contentType,
       'user-agent': `roomcast/${version}`,
       ...signatureHeaders(this.#keys, id, seconds, body),
     }
@@ -64,12 +68,12 @@ export class BackEnd {
       for await (const chunk of body) {
         // To leave the loop ends the connection, and with it what would still come.
         if (bytes + chunk.length > maxBytes) throw new TypeError(`an answer of more than ${maxBytes} bytes`)
-        if (!bounds.take(chunk.length)) throw new Unanswered('too much is under way')
+        if (bounds?.take(chunk.length) === false) throw new Unanswered('too much is under way')
         bytes += chunk.length
         chunks.push(chunk)
       }
     } finally {
-      bounds.give(bytes)
+      bounds?.give(bytes)
     }
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
   }
@@ -78,3 +82,6 @@ export class BackEnd {
     await this.#pool.destroy()
   }
 }
+
+/** An id of a request, as Standard Webhooks has it. */
+export const newId = () => `msg_${randomBytes(16).toString('base64url')}`

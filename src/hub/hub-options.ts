@@ -7,6 +7,7 @@ import type { Presence } from '../presence/presence.ts'
 import type { From } from '../protocol/codec.ts'
 import type { RoomRules, RuleDefaults } from '../rules/room-rules.ts'
 import type { SlowPolicy } from './client.ts'
+import type { ClientWatch } from './client-watch.ts'
 import type { HeartbeatTimes } from './heartbeat.ts'
 
 /** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
@@ -30,6 +31,8 @@ export interface HubOptions {
   clock?: Clock
   /** Undefined when none is set. */
   hooks?: Hooks | undefined
+  /** Undefined when nobody is to be told. */
+  watch?: ClientWatch | undefined
   /** Whom clients' new tokens are shown to; without, none is taken. */
   tokens?: Tokens
 }

@@ -14,6 +14,7 @@ import { AppMessages, type PublishOptions } from './app-messages.ts'
 import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
+import type { ClientWatch } from './client-watch.ts'
 import { Control, type Controlled, type Whom } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
@@ -48,6 +49,7 @@ export class Hub implements ClientContext {
   readonly #bridge: Bridge
   readonly #log: Log
   readonly #heartbeat: Heartbeat
+  readonly #watch: ClientWatch | undefined
   /** Clients past their 101 that are not closing. */
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
@@ -62,6 +64,7 @@ export class Hub implements ClientContext {
   constructor(options: HubOptions) {
     const { bridge, limits, rules = new RoomRules([], limits), log, clock = systemClock } = options
     this.hooks = options.hooks
+    this.#watch = options.watch
     this.tokens = options.tokens ?? noTokens
     this.#bridge = bridge
     this.#log = log
@@ -139,6 +142,7 @@ export class Hub implements ClientContext {
     client.reply(welcomeText(client, expiryOf(client, this.clock.wallMs()), this.#welcome))
     this.#heartbeat.watch(client)
     this.#log.debug({ client: client.id, user: loggedText(client.user) }, 'client connected')
+    this.#watch?.connected(this.node, client)
     // It may have become so since the token was checked.
     if (this.isRevoked(identity)) client.disconnect('disconnected', 'revoked')
     return client
@@ -262,6 +266,7 @@ export class Hub implements ClientContext {
     this.#heartbeat.unwatch(client)
     this.#dispatch.membership.leaveAll(client)
     this.counters.closes[cause]++
+    this.#watch?.disconnected(this.node, client, cause)
     this.#log.debug({ client: client.id, user: loggedText(client.user), cause }, 'client closing')
   }
 

@@ -91,7 +91,7 @@ function ofBridge(hub: Hub): Reading[] {
   ]
 }
 
-function gauge(name: string, help: string, value: number, aggregator?: 'min' | 'max'): Reading {
+export function gauge(name: string, help: string, value: number, aggregator?: 'min' | 'max'): Reading {
   const values = [{ labels: {}, value }]
   return {
     name: `roomcast_${name}`,
@@ -102,11 +102,11 @@ function gauge(name: string, help: string, value: number, aggregator?: 'min' | '
   }
 }
 
-function counter(name: string, help: string, value: number): Reading {
+export function counter(name: string, help: string, value: number): Reading {
   return { ...gauge(name, help, value), type: 'counter' }
 }
 
-function labelled(
+export function labelled(
   name: string,
   help: string,
   label: string,

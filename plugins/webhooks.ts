@@ -1,0 +1,44 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { systemClock } from '../src/clock.ts'
+import type { Config } from '../src/config.ts'
+import type { Webhooks } from '../src/webhooks/webhooks.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Undefined when no WEBHOOK_URL is set. */
+    roomcastWebhooks: Webhooks | undefined
+  }
+}
+
+/** Bytes of an answer, of which the status alone counts. */
+const ANSWER_BYTES = 65_536
+/** At the end, time to send what is left; within SHUTDOWN_GRACE_MS. */
+const CLOSE_MS = 3000
+
+/** Decorates with the senders of webhooks, which end after the hub: the last to go are told of too. */
+export const webhooksPlugin = fp(
+  async (app: FastifyInstance, { config }: { config: Config }) => {
+    const webhooks = config.webhookUrl.length === 0 ? undefined : await senders(app, config)
+    app.decorate('roomcastWebhooks', webhooks)
+    const graceMs = Math.min(CLOSE_MS, config.shutdownGraceMs)
+    if (webhooks !== undefined) app.addHook('onClose', () => webhooks.close(graceMs))
+  },
+  { name: 'roomcast-webhooks' },
+)
+
+async function senders({ log }: FastifyInstance, config: Config): Promise<Webhooks> {
+  // Loaded where it is wanted: an HTTP client takes time and memory.
+  const { BackEnd } = await import('../src/hooks/back-end.ts')
+  const { Webhook } = await import('../src/webhooks/webhook.ts')
+  const { Webhooks } = await import('../src/webhooks/webhooks.ts')
+  const { webhookEvents: events, webhookFormat: format, webhookSecret: secrets } = config
+  const { webhookTimeoutMs: timeoutMs, webhookQueueMaxBytes } = config
+  const webhooks = config.webhookUrl.map((url) => {
+    const limits = { connections: 1, maxBytes: ANSWER_BYTES, clock: systemClock }
+    const backEnd = new BackEnd({ url, secrets, ...limits })
+    const { host } = new URL(url)
+    return new Webhook({ backEnd, host, format, timeoutMs, maxBytes: webhookQueueMaxBytes, log })
+  })
+  return new Webhooks({ webhooks, events, format, clock: systemClock })
+}

@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto'
+
+/** What webhooks tell of. */
+export const eventNames = ['client.connected', 'client.disconnected'] as const
+export type EventName = (typeof eventNames)[number]
+
+/** How a body is written: our own JSON, or CloudEvents in batches. */
+export const webhookFormats = ['json', 'cloudevents'] as const
+export type WebhookFormat = (typeof webhookFormats)[number]
+
+/** One event; `id` is the same however often it is sent, `timeMs` Unix time, `cause` why a client ended. */
+export interface WebhookEvent {
+  id: string
+  type: EventName
+  timeMs: number
+  node: string
+  client: string
+  user: string
+  cause?: string
+}
+
+/** An id that no other event has. */
+export const newEventId = () => `evt_${randomBytes(12).toString('base64url')}`
+
+/** The JSON text of an event. */
+export function textOf(event: WebhookEvent, format: WebhookFormat): string {
+  if (format === 'json') return JSON.stringify(event)
+  const { id, type, timeMs, node, ...data } = event
+  return JSON.stringify({
+    specversion: '1.0',
+    id,
+    source: `/roomcast/${node}`,
+    type: `roomcast.${type}`,
+    time: new Date(timeMs).toISOString(),
+    datacontenttype: 'application/json',
+    data,
+  })
+}
+
+/** The body of a request that tells of these events, and what its Content-Type is. */
+export function bodyOf(
+  texts: readonly string[],
+  format: WebhookFormat,
+): { body: string; contentType: string } {
+  const all = `[${texts.join(',')}]`
+  if (format === 'json') return { body: `{"events":${all}}`, contentType: 'application/json' }
+  return { body: all, contentType: 'application/cloudevents-batch+json' }
+}
