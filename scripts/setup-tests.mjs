@@ -1,4 +1,5 @@
-// Brings what the tests need besides Node: Debian packages, installed only when something is missing.
+// Brings what the tests need besides Node: Debian packages, installed only when something is missing, and tap as it is
+// used here.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 
@@ -32,6 +33,9 @@ if (missing.length > 0 && !install(missing)) {
   const skipped = missing.filter((name) => optional.includes(name)).join(' ')
   console.error(`Tests are skipped for want of these Debian packages; as root: apt-get install -y ${skipped}`)
 }
+
+// tap would compile with a plugin that is slow to load: package.json leaves it out, and this makes tap without it.
+if (!existsSync('.tap/plugins')) run(['npx', '--no-install', 'tap', 'build'])
 
 function hasCommand(name) {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin']

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { type Operation, openApi, operations } from '../../src/protocol/openapi.ts'
+import { version } from '../../src/version.ts'
 
 /** `GET /openapi.json`, and where it is wanted `GET /docs`, a page to read it. Neither needs a key. */
 export async function openApiRoutes(app: FastifyInstance, { apiDocs }: Config): Promise<void> {
   let text: string | undefined
   app.get('/openapi.json', (_request, reply) => {
-    text ??= JSON.stringify(openApi())
+    text ??= JSON.stringify(openApi(version))
     return reply.type('application/json').send(text)
   })
   if (apiDocs !== true) return
@@ -21,7 +22,7 @@ export async function openApiRoutes(app: FastifyInstance, { apiDocs }: Config): 
 }
 
 function page(): string {
-  const { paths } = openApi() as { paths: Record<string, Record<string, object>> }
+  const { paths } = openApi(version) as { paths: Record<string, Record<string, object>> }
   const entries = operations.map(({ method, path, summary }: Operation) => {
     const { parameters, requestBody, responses }: Record<string, object> = (paths[path]?.[method] ??
       {}) as Record<string, object>

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { version } from '../version.ts'
 import * as api from './api.ts'
 
 /** One thing that can be asked of the API. */
@@ -64,8 +63,8 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/cluster', summary: 'The nodes', answer: api.clusterAnswer },
 ]
 
-/** The API as an OpenAPI 3.1 document. */
-export function openApi(): object {
+/** The API of this version as an OpenAPI 3.1 document. */
+export function openApi(version: string): object {
   const paths: Record<string, Record<string, object>> = {}
   for (const operation of operations) {
     const path = paths[operation.path] ?? {}

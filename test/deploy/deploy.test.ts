@@ -8,6 +8,7 @@ import { variableName } from '../../src/config.ts'
 import { settings } from '../../src/settings.ts'
 import { Balancer, NGINX_CONF } from '../support/balancer.ts'
 import { makeCertificate } from '../support/certificate.ts'
+import { API_SECRET, streamsAndApi } from '../support/api.ts'
 import { connect } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { recordIdle } from '../support/idle-client.ts'
@@ -184,8 +185,8 @@ t.test('docker-compose.yml: what it names exists, and fits together', async (t) 
 })
 
 t.test('the topology: nginx, two nodes, Redis', { skip: noNginx }, async (t) => {
-  const env = { CONNECT_RATE_MAX: '40', CONNECT_RATE_WINDOW_MS: '60000', PING_INTERVAL_MS: '500' }
-  const { nodes, balancer } = await startDeployment(t, env)
+  const limits = { CONNECT_RATE_MAX: '40', CONNECT_RATE_WINDOW_MS: '60000', PING_INTERVAL_MS: '500' }
+  const { nodes, balancer } = await startDeployment(t, { ...limits, API_KEYS: `all:${API_SECRET}` })
   t.match(await balancer.check(), /syntax is ok[\s\S]*test is successful/)
   const clients = []
   for (let n = 0; n < 10; n++) clients.push(await connect(balancer, `u${n}`))
@@ -201,6 +202,8 @@ t.test('the topology: nginx, two nodes, Redis', { skip: noNginx }, async (t) => 
   await idle.socket.until('pings through nginx', () => idle.pings() >= 3, 10_000)
   t.same(idle.foreign(), [], 'and not a byte else')
   idle.socket.destroy()
+
+  await streamsAndApi(t, balancer)
 
   const withProtocol = await RawSocket.upgrade(balancer, '/ws', {
     lines: [`Sec-WebSocket-Protocol: roomcast.v1, bearer.${tokenFor('p')}`],

@@ -1,5 +1,6 @@
 // deploy/haproxy.cfg in front of two nodes.
 import t from 'tap'
+import { API_SECRET, streamsAndApi } from '../support/api.ts'
 import { connect } from '../support/client.ts'
 import { HAPROXY_CFG, Haproxy } from '../support/haproxy.ts'
 import { hasCommand } from '../support/has-command.ts'
@@ -12,7 +13,8 @@ import { pollUntil } from '../support/until.ts'
 const skip = hasCommand('haproxy') ? false : `haproxy is not installed, so ${HAPROXY_CFG} is not tried`
 
 t.test('HAProxy, two nodes, Redis', { skip }, async (t) => {
-  const env = { CONNECT_RATE_MAX: '40', CONNECT_RATE_WINDOW_MS: '60000', PING_INTERVAL_MS: '500' }
+  const limits = { CONNECT_RATE_MAX: '40', CONNECT_RATE_WINDOW_MS: '60000', PING_INTERVAL_MS: '500' }
+  const env = { ...limits, API_KEYS: `all:${API_SECRET}` }
   const { nodes, balancer } = await startBehind(t, Haproxy.start, env)
   t.match(await balancer.check(), /Configuration file is valid/)
   const clients = []
@@ -27,6 +29,8 @@ t.test('HAProxy, two nodes, Redis', { skip }, async (t) => {
   await idle.socket.until('pings through HAProxy', () => idle.pings() >= 3, 10_000)
   t.same(idle.foreign(), [], 'and not a byte else')
   idle.socket.destroy()
+
+  await streamsAndApi(t, balancer)
 
   const long = await RawSocket.upgrade(balancer, `/ws?token=${tokenFor('l', { pad: 'x'.repeat(6_000) })}`)
   t.equal(long.response?.status, 101, 'a long token')

@@ -1,5 +1,8 @@
 import { request } from 'node:http'
+import type { Test } from 'tap'
+import { EventStream } from './event-stream.ts'
 import type { Address } from './raw-socket.ts'
+import { tokenFor } from './token.ts'
 
 /** The key of an API_KEYS that may do everything. */
 export const API_SECRET = 'a-secret-of-the-back-end'
@@ -57,4 +60,20 @@ export function callApi(
     sent.on('error', reject)
     sent.end(bytes)
   })
+}
+
+/** Through a proxy: what a back end publishes is in a stream at once, and so are its comments. */
+export async function streamsAndApi(t: Test, proxy: Address): Promise<void> {
+  const { host, port } = proxy
+  const stream = new EventStream(`http://${host}:${port}/sse?room=s&token=${tokenFor('reader')}`)
+  t.teardown(() => stream.close())
+  await stream.next('joined')
+  const startMs = performance.now()
+  const { status, body } = await callApi(proxy, { path: '/rooms/s/messages', body: { content: 'hello' } })
+  t.match({ status, body }, { status: 200, body: { scope: 'cluster' } })
+  t.match((await stream.next('message')).data, { content: 'hello' })
+  const tookMs = performance.now() - startMs
+  t.ok(tookMs < 2000, `a message of 200 bytes is not kept back: ${Math.round(tookMs)} ms`)
+  await stream.until('comments come', () => stream.comments.length >= 2)
+  stream.close()
 }
