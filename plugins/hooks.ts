@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Undefined when none is set. */
     roomcastHooks: Hooks | undefined
+    /** How they do; undefined when none is set. */
+    roomcastHookBounds: HookBounds | undefined
   }
 }
 
@@ -28,6 +30,8 @@ export const hooksPlugin = fp(
     if (areGiven && config.hookUrl !== undefined)
       throw new ConfigError('hookUrl: hooks and calls are functions already')
     const bounds = new HookBounds({ ...config, log: app.log, clock: systemClock })
+    const isSet = areGiven || config.hookUrl !== undefined
+    app.decorate('roomcastHookBounds', isSet ? bounds : undefined)
     if (config.hookUrl !== undefined) {
       app.decorate('roomcastHooks', await httpHooks(app, config, config.hookUrl, bounds))
     } else {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { hookReadings } from '../src/hooks/hook-readings.ts'
 import { Metrics } from '../src/metrics/metrics.ts'
 import { webhookReadings } from '../src/webhooks/webhook-readings.ts'
 
@@ -13,8 +14,9 @@ declare module 'fastify' {
 export const metricsPlugin = fp(
   async (app: FastifyInstance) => {
     app.decorate('roomcastMetrics', new Metrics(app.hub))
-    const { roomcastWebhooks: webhooks } = app
+    const { roomcastWebhooks: webhooks, roomcastHookBounds: hooks } = app
+    if (hooks !== undefined) app.roomcastMetrics.add(() => hookReadings(hooks))
     if (webhooks !== undefined) app.roomcastMetrics.add(() => webhookReadings(webhooks.all))
   },
-  { name: 'roomcast-metrics', dependencies: ['roomcast-hub'] },
+  { name: 'roomcast-metrics', dependencies: ['roomcast-hub', 'roomcast-hooks', 'roomcast-webhooks'] },
 )

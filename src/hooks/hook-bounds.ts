@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
+import { Distribution } from '../hub/distribution.ts'
 import type { Log } from '../log.ts'
-import { type Answer, type Asking, Denial, type HookName } from './hooks.ts'
+import { type Answer, type Asking, Denial, type HookName, hookNames } from './hooks.ts'
 
 /** What all hooks and calls under way may take of memory: what is asked, and what has come of the answers. */
 const BYTES = 64 * 1024 * 1024
@@ -20,6 +21,16 @@ export interface HookBoundsOptions {
   clock: Clock
 }
 
+/** Milliseconds, from a function of the app to a back end that is slow. */
+const TIMES_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+
+/** How a hook has done. */
+export interface HookSeen {
+  /** Of those that were waited for. */
+  times: Distribution
+  failures: number
+}
+
 /** A hook could not be asked, or not in time; that it is worth another try is what the peer is told. */
 export class Unanswered extends Error {
   override name = 'Unanswered'
@@ -34,6 +45,9 @@ export interface Ask {
 
 /** How many questions are under way, for how long, and what it means when one fails. */
 export class HookBounds {
+  readonly seen = Object.fromEntries(
+    hookNames.map((hook) => [hook, { times: new Distribution(TIMES_MS), failures: 0 }]),
+  ) as Record<HookName, HookSeen>
   readonly #options: HookBoundsOptions
   #pending = 0
   #bytes = 0
@@ -78,6 +92,7 @@ export class HookBounds {
   /** A host's promise may never settle: it is waited for until the deadline, or the client has gone. */
   async #wait<T>({ hook, asking, bytes }: Ask, answer: Promise<T | Denial>): Promise<T | Denial> {
     this.#pending++
+    const startedAtMs = this.#options.clock.steadyMs()
     let timer: NodeJS.Timeout | undefined
     try {
       return await new Promise<T | Denial>((resolve, reject) => {
@@ -98,6 +113,7 @@ export class HookBounds {
       return this.#failed<T>(hook, error)
     } finally {
       clearTimeout(timer)
+      this.seen[hook].times.add(this.#options.clock.steadyMs() - startedAtMs)
       this.#pending--
       this.give(bytes)
     }
@@ -115,6 +131,7 @@ export class HookBounds {
 
   /** A hook that is down fails for each request: that is a line a second, with their number. */
   #log(hook: HookName, fault: unknown): void {
+    this.seen[hook].failures++
     const { log, clock } = this.#options
     const nowMs = clock.steadyMs()
     const untold = this.#untold.get(hook) ?? { failures: 0, toldAtMs: -Infinity }

@@ -47,7 +47,7 @@ export function readings(hub: Hub, sums: Sums): Reading[] {
     counter('dropped_total', 'Messages dropped for slow clients', counters.drops),
     counter('rate_limited_total', 'Frames refused by the message rate', counters.rateLimited),
     labelled('recoveries_total', 'Joins with since, by result', 'result', counters.recoveries),
-    inSeconds('ping_seconds', 'Round trips of WebSocket pings', counters.roundTrips),
+    inSeconds('ping_seconds', 'Round trips of WebSocket pings', [counters.roundTrips]),
     ...ofBridge(hub),
     ...limits(),
   ]
@@ -121,19 +121,25 @@ export function labelled(
   return { name: `roomcast_${name}`, help, type, values }
 }
 
-/** A distribution of milliseconds, in the unit that Prometheus wants. */
-function inSeconds(name: string, help: string, { bounds, counts, count, sum }: Distribution): Reading {
+/** Distributions of milliseconds, in the unit that Prometheus wants; of several, each has labels of its own. */
+export function inSeconds(
+  name: string,
+  help: string,
+  ...all: [distribution: Distribution, labels?: Record<string, string>][]
+): Reading {
   const full = `roomcast_${name}`
-  let upTo = 0
-  const buckets = bounds.map((bound, index) => {
-    upTo += counts[index] ?? 0
-    return { labels: { le: String(bound / 1000) }, value: upTo, metricName: `${full}_bucket` }
+  const values = all.flatMap(([{ bounds, counts, count, sum }, labels = {}]) => {
+    let upTo = 0
+    const buckets = bounds.map((bound, index) => {
+      upTo += counts[index] ?? 0
+      return { labels: { ...labels, le: String(bound / 1000) }, value: upTo, metricName: `${full}_bucket` }
+    })
+    return [
+      ...buckets,
+      { labels: { ...labels, le: '+Inf' }, value: count, metricName: `${full}_bucket` },
+      { labels, value: sum / 1000, metricName: `${full}_sum` },
+      { labels, value: count, metricName: `${full}_count` },
+    ]
   })
-  const values = [
-    ...buckets,
-    { labels: { le: '+Inf' }, value: count, metricName: `${full}_bucket` },
-    { labels: {}, value: sum / 1000, metricName: `${full}_sum` },
-    { labels: {}, value: count, metricName: `${full}_count` },
-  ]
   return { name: full, help, type: 'histogram', values }
 }

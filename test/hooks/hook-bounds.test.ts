@@ -1,5 +1,6 @@
 import t from 'tap'
 import { HookBounds, type HookBoundsOptions, Unanswered } from '../../src/hooks/hook-bounds.ts'
+import { hookReadings } from '../../src/hooks/hook-readings.ts'
 import { Asking, Denial } from '../../src/hooks/hooks.ts'
 import { LocalHooks } from '../../src/hooks/local-hooks.ts'
 
@@ -105,4 +106,30 @@ t.test('failures are a line a second for each hook, with their number', async (t
     { hook: 'join', failures: 5, reason: 'status 502' },
   ])
   t.equal(log.length, 3)
+})
+
+t.test('the metrics say how long hooks took, and what failed', async (t) => {
+  const { bounds, clock } = setUp()
+  const put = async () => {
+    clock.now += 30
+    return undefined
+  }
+  await bounds.ask({ hook: 'join', asking: new Asking(), bytes: 1 }, put)
+  await bounds.ask({ hook: 'join', asking: new Asking(), bytes: 1 }, () => undefined)
+  await bounds.ask({ hook: 'publish', asking: new Asking(), bytes: 1 }, () => Promise.reject(new Error('x')))
+  const [times, failures] = hookReadings(bounds)
+  t.equal(times?.type, 'histogram')
+  const joins = times?.values.filter(({ labels }) => labels.hook === 'join') ?? []
+  const valueOf = (le: string) => joins.find(({ labels }) => labels.le === le)?.value
+  t.strictSame(
+    [valueOf('0.02'), valueOf('0.05'), valueOf('+Inf')],
+    [0, 1, 1],
+    'what is answered at once is not timed',
+  )
+  t.equal(joins.find(({ metricName }) => metricName?.endsWith('_sum'))?.value, 0.03)
+  t.match(failures?.values, [
+    { labels: { hook: 'connect' }, value: 0 },
+    { value: 0 },
+    { labels: { hook: 'publish' }, value: 1 },
+  ])
 })
