@@ -111,6 +111,7 @@ t.test('failures are a line a second for each hook, with their number', async (t
 t.test('the metrics say how long hooks took, and what failed', async (t) => {
   const { bounds, clock } = setUp()
   const put = async () => {
+    await Promise.resolve()
     clock.now += 30
     return undefined
   }
