@@ -10,6 +10,7 @@ import { Echoes } from './echoes.ts'
 import { Filler } from './filler.ts'
 import { Membership } from './membership.ts'
 import { Presences } from './presences.ts'
+import type { RoomWatch } from './room-watch.ts'
 import { Rooms } from './rooms.ts'
 import { Sequencer } from './sequencer.ts'
 
@@ -22,6 +23,7 @@ export interface DispatchOptions {
   counters: Counters
   clock: Clock
   limits: { outboxMaxBytes: number }
+  watch?: RoomWatch | undefined
 }
 
 /** All that takes part between the bridge and a client's `send`, put together. */
@@ -33,7 +35,8 @@ export class Dispatch {
   readonly membership: Membership
   readonly presences: Presences
 
-  constructor({ node, bridge, presence, rules, clients, counters, clock, limits }: DispatchOptions) {
+  constructor(options: DispatchOptions) {
+    const { node, bridge, presence, rules, clients, counters, clock, limits, watch } = options
     const { outboxMaxBytes: maxBytes } = limits
     const presences: Presences = new Presences({
       node,
@@ -41,6 +44,7 @@ export class Dispatch {
       clock,
       timers: systemTimers,
       isUsed: (room) => rooms.get(room) !== undefined,
+      watch,
     })
     const rooms = new Rooms(rules, presences, (room) => {
       bridge.unsubscribe(room.name)

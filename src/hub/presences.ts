@@ -2,6 +2,7 @@ import type { Clock, Timers } from '../clock.ts'
 import type { Presence, PresenceHost, Present } from '../presence/presence.ts'
 import type { PresenceRule } from '../rules/room-rules.ts'
 import { RoomPresence } from './room-presence.ts'
+import type { RoomWatch } from './room-watch.ts'
 
 export interface PresencesOptions {
   node: string
@@ -10,6 +11,8 @@ export interface PresencesOptions {
   timers: Timers
   /** Whether somebody on this node is in the room, or on the way into it. */
   isUsed(room: string): boolean
+  /** Undefined when nobody is to be told who enters and leaves. */
+  watch?: RoomWatch | undefined
 }
 
 /** Who is in the rooms whose rule has presence. A room is here while this node has members, or users that may come back. */
@@ -30,6 +33,7 @@ export class Presences implements PresenceHost {
     if (known !== undefined) return known
     const room = new RoomPresence(name, {
       ...this.#options,
+      watch: this.#options.watch,
       rule,
       onEmpty: ({ name }) => this.closeUnused(name),
     })
@@ -61,7 +65,7 @@ export class Presences implements PresenceHost {
     this.#rooms.get(room)?.hear(node, changes)
   }
 
-  hearAll(room: string, node: string, users: readonly Present[]): void {
-    this.#rooms.get(room)?.hearAll(node, users)
+  hearAll(room: string, node: string, users: readonly Present[], isGone = false): void {
+    this.#rooms.get(room)?.hearAll(node, users, isGone)
   }
 }

@@ -22,6 +22,10 @@ export class PresentUser {
   #toldInfo: string | undefined
   /** What the user takes in a list, as members were told. */
   toldBytes = 0
+  /** Whether the room's watch knows of the user (PresenceNews). */
+  isKnown = false
+  /** Where the last client was, as far as this node has to tell of it. */
+  wentFrom: 'here' | 'a node that is gone' | undefined
 
   constructor(user: string) {
     this.user = user
@@ -56,6 +60,16 @@ export class PresentUser {
     this.#elsewhere ??= new Map()
     this.#elsewhere.set(node, { clients, info })
     return true
+  }
+
+  /** No other node has told of the user. */
+  get isOnlyHere(): boolean {
+    return this.here !== undefined && this.#elsewhere === undefined
+  }
+
+  /** No node whose id is lower than `node` has told of the user. */
+  isAtNoneBelow(node: string): boolean {
+    return [...(this.#elsewhere?.keys() ?? [])].every((other) => other > node)
   }
 
   isAt(node: string): boolean {

@@ -5,7 +5,9 @@ import { memberText, type NamedUser, presenceBody, presenceText } from '../proto
 import type { PresenceRule } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
 import { textFrame } from './frame.ts'
+import { PresenceNews } from './presence-news.ts'
 import { PresentUser } from './present-user.ts'
+import type { RoomWatch } from './room-watch.ts'
 
 /** Telling one of thousands costs some 20 µs, and may take a tenth of the node's time: from 500 on it is rarer. */
 const REST_MS_A_WATCHER = 0.2
@@ -25,6 +27,8 @@ export interface RoomPresenceOptions {
   timers: Timers
   /** No user of this node is left in it. */
   onEmpty(room: RoomPresence): void
+  /** Undefined when nobody is to be told. */
+  watch: RoomWatch | undefined
 }
 
 /**
@@ -45,6 +49,7 @@ export class RoomPresence {
   readonly #lingering = new Map<PresentUser, number>()
   /** Members who are told of changes. */
   readonly #watchers = new Set<PresenceClient>()
+  readonly #news: PresenceNews | undefined
   #usersHere = 0
   /** Users that members were told of, and what a list of them takes. */
   #told = 0
@@ -58,9 +63,12 @@ export class RoomPresence {
   constructor(name: string, options: RoomPresenceOptions) {
     this.name = name
     this.#options = options
+    const { node, watch } = options
+    this.#news = watch && new PresenceNews(name, node, watch)
     const opened = options.presence.open(name, options.rule)
     this.ready = opened?.then(() => {
       this.ready = undefined
+      this.#news?.tell(this.#users.values())
     })
   }
 
@@ -139,15 +147,21 @@ export class RoomPresence {
     }
   }
 
-  hearAll(node: string, users: readonly Present[]): void {
+  /** `isGone`: the node cannot tell of it any more. */
+  hearAll(node: string, users: readonly Present[], isGone = false): void {
     const listed = new Set(users.map(({ user }) => user))
-    for (const one of this.#users.values())
-      if (one.isAt(node) && !listed.has(one.user) && one.setElsewhere(node, 0, undefined)) this.#change(one)
+    for (const one of this.#users.values()) {
+      if (!one.isAt(node) || listed.has(one.user) || !one.setElsewhere(node, 0, undefined)) continue
+      if (isGone) one.wentFrom ??= 'a node that is gone'
+      this.#change(one)
+    }
     this.hear(node, users)
   }
 
   /** The room is closed: nothing of it happens any more. */
   end(): void {
+    // Who has left last has not been told of: members there are none.
+    this.#tellNews(this.#changed)
     this.#cancelTell?.()
     this.#cancelLinger?.()
   }
@@ -190,6 +204,7 @@ export class RoomPresence {
       }
       this.#lingering.delete(one)
       one.here = undefined
+      one.wentFrom = 'here'
       this.#usersHere--
       this.#changeHere(one)
     }
@@ -232,8 +247,15 @@ export class RoomPresence {
       this.#toldBytes += one.toldBytes - toldBytes
       if (!one.isThere) this.#users.delete(one.user)
     }
+    this.#tellNews(this.#changed)
     this.#changed.clear()
     return { entered, left }
+  }
+
+  #tellNews(changed: Iterable<PresentUser>): void {
+    if (this.#news === undefined) return
+    for (const one of changed) this.#news.add(one)
+    if (this.ready === undefined) this.#news.tell(this.#users.values())
   }
 
   #textOf(before: { told: number; isListed: boolean }, entered: NamedUser[], left: string[]) {

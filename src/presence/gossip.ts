@@ -257,7 +257,7 @@ export class Gossip implements Presence {
   #takeBye(room: GossipRoom, { node, life, ends }: GossipMessage & { kind: 'bye' }): void {
     const peer = room.peers.get(node)
     if (peer === undefined || life < peer.life) return
-    if (ends !== true) this.#drop(room, node)
+    if (ends !== true) this.#drop(room, node, false)
     else
       this.#options.timers.after(room.rule.lingerMs, () => {
         if (room.peers.get(node) === peer) this.#drop(room, node)
@@ -282,10 +282,10 @@ export class Gossip implements Presence {
       this.#doubtful.delete(room)
   }
 
-  #drop(room: GossipRoom, node: string): void {
+  #drop(room: GossipRoom, node: string, isGone = true): void {
     if (!room.peers.delete(node)) return
     this.#endDoubt(room)
-    if (this.#rooms.get(room.name) === room) this.#host?.hearAll(room.name, node, [])
+    if (this.#rooms.get(room.name) === room) this.#host?.hearAll(room.name, node, [], isGone)
   }
 
   #forget(room: GossipRoom): void {

@@ -17,8 +17,11 @@ export interface PresenceHost {
   present(room: string): Iterable<Present>
   /** Another node tells of changes. Must not throw. */
   hear(room: string, node: string, changes: readonly Present[]): void
-  /** These are all users that another node has in the room: none, when it has gone. Must not throw. */
-  hearAll(room: string, node: string, users: readonly Present[]): void
+  /**
+   * These are all users that another node has in the room: none, when it has gone, and `isGone` when it cannot tell anybody
+   * of that itself. Must not throw.
+   */
+  hearAll(room: string, node: string, users: readonly Present[], isGone?: boolean): void
 }
 
 /**

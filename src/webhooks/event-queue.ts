@@ -1,4 +1,4 @@
-import type { EventName } from './events.ts'
+import { type EventName, eventNames } from './events.ts'
 
 /** What an event holds in memory beside its text, with room to spare. */
 const EVENT_BYTES = 256
@@ -10,7 +10,7 @@ const BATCH_CHARS = 256 * 1024
  * batch under way stays as it is.
  */
 export class EventQueue {
-  readonly dropped: Record<EventName, number> = { 'client.connected': 0, 'client.disconnected': 0 }
+  readonly dropped = Object.fromEntries(eventNames.map((name) => [name, 0])) as Record<EventName, number>
   readonly #maxBytes: number
   #texts: string[] = []
   #bytes = 0

@@ -1,21 +1,29 @@
 import { randomBytes } from 'node:crypto'
 
 /** What webhooks tell of. */
-export const eventNames = ['client.connected', 'client.disconnected'] as const
+export const eventNames = [
+  'client.connected',
+  'client.disconnected',
+  'user.entered',
+  'user.left',
+  'room.occupied',
+  'room.vacated',
+] as const
 export type EventName = (typeof eventNames)[number]
 
 /** How a body is written: our own JSON, or CloudEvents in batches. */
 export const webhookFormats = ['json', 'cloudevents'] as const
 export type WebhookFormat = (typeof webhookFormats)[number]
 
-/** One event; `id` is the same however often it is sent, `timeMs` Unix time, `cause` why a client ended. */
+/** One event; `id` is the same however often it is sent, `timeMs` Unix time, `node` who tells, `cause` why a client ended. */
 export interface WebhookEvent {
   id: string
   type: EventName
   timeMs: number
   node: string
-  client: string
-  user: string
+  client?: string
+  room?: string
+  user?: string
   cause?: string
 }
 

@@ -2,7 +2,8 @@ import type { Clock } from '../clock.ts'
 import type { Cause } from '../hub/cause.ts'
 import type { Client } from '../hub/client.ts'
 import type { ClientWatch } from '../hub/client-watch.ts'
-import { type EventName, newEventId, textOf, type WebhookFormat } from './events.ts'
+import type { RoomWatch } from '../hub/room-watch.ts'
+import { type EventName, newEventId, textOf, type WebhookEvent, type WebhookFormat } from './events.ts'
 import type { Webhook } from './webhook.ts'
 
 export interface WebhooksOptions {
@@ -12,8 +13,8 @@ export interface WebhooksOptions {
   clock: Clock
 }
 
-/** Tells every receiver of this node's clients (docs/WEBHOOKS.md). */
-export class Webhooks implements ClientWatch {
+/** Tells every receiver of this node's clients, and of users in rooms (docs/WEBHOOKS.md). */
+export class Webhooks implements ClientWatch, RoomWatch {
   readonly all: readonly Webhook[]
   readonly #options: WebhooksOptions
 
@@ -22,23 +23,38 @@ export class Webhooks implements ClientWatch {
     this.all = options.webhooks
   }
 
-  connected(node: string, client: Client): void {
-    this.#tell('client.connected', node, client)
+  connected(node: string, { id: client, user }: Client): void {
+    this.#tell('client.connected', node, { client, user })
   }
 
-  disconnected(node: string, client: Client, cause: Cause): void {
-    this.#tell('client.disconnected', node, client, cause)
+  disconnected(node: string, { id: client, user }: Client, cause: Cause): void {
+    this.#tell('client.disconnected', node, { client, user, cause })
+  }
+
+  entered(node: string, room: string, user: string): void {
+    this.#tell('user.entered', node, { room, user })
+  }
+
+  left(node: string, room: string, user: string): void {
+    this.#tell('user.left', node, { room, user })
+  }
+
+  occupied(node: string, room: string): void {
+    this.#tell('room.occupied', node, { room })
+  }
+
+  vacated(node: string, room: string): void {
+    this.#tell('room.vacated', node, { room })
   }
 
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.all.map((webhook) => webhook.close(graceMs)))
   }
 
-  #tell(type: EventName, node: string, { id: client, user }: Client, cause?: Cause): void {
+  #tell(type: EventName, node: string, what: Omit<WebhookEvent, 'id' | 'type' | 'timeMs' | 'node'>): void {
     const { events, format, clock } = this.#options
     if (!events.includes(type)) return
-    const event = { id: newEventId(), type, timeMs: clock.wallMs(), node, client, user }
-    const text = textOf(cause === undefined ? event : { ...event, cause }, format)
+    const text = textOf({ id: newEventId(), type, timeMs: clock.wallMs(), node, ...what }, format)
     for (const webhook of this.all) webhook.add(type, text)
   }
 }

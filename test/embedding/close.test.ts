@@ -60,9 +60,9 @@ t.test(
     t.equal(heard.length, 1)
     t.match(results, [
       'preClose before: cluster',
-      /^preClose after: Error: .*nobody is left/,
-      /^onClose after: Error: .*nobody is left/,
-      /^onClose before: Error: .*nobody is left/,
+      /^preClose after: NobodyIsLeft: /,
+      /^onClose after: NobodyIsLeft: /,
+      /^onClose before: NobodyIsLeft: /,
     ])
     socket.destroy()
   },

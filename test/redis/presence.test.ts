@@ -1,5 +1,6 @@
 // Who is in a room, over nodes on a real Redis: what a node's death, a reload and an outage look like to members.
 import t, { type Test } from 'tap'
+import { HOOK_SECRET, startBackEnd } from '../support/back-end.ts'
 import { type Client, connect } from '../support/client.ts'
 import { startNodes } from '../support/nodes.ts'
 import { type Member, outlives, rule, see, told, twoNodes } from '../support/presence-members.ts'
@@ -24,7 +25,20 @@ t.test(
     const redis = await startRedis()
     t.teardown(() => redis.stop())
     const ROOM_RULES = JSON.stringify([{ match: '*', presence: rule }])
-    const [one, two] = (await startNodes(t, 2, { REDIS_URL: redis.url, ROOM_RULES })) as [Server, Server]
+    const { url, asked } = await startBackEnd(t, (_asked, response) => response.end())
+    const webhooks = {
+      WEBHOOK_URL: url,
+      WEBHOOK_SECRET: HOOK_SECRET,
+      WEBHOOK_EVENTS: 'user.entered,user.left,room.occupied',
+    }
+    const env = { REDIS_URL: redis.url, ROOM_RULES, ...webhooks }
+    const [one, two] = (await startNodes(t, 2, env)) as [Server, Server]
+    const events = () => asked.flatMap(({ body }) => body.events as { type: string; user?: string }[])
+    const toldOf = (type: string) =>
+      events()
+        .filter((event) => event.type === type)
+        .map(({ user = '' }) => user)
+        .toSorted()
     const ada = await startMember(t, one, 'ada')
     const bob = await startMember(t, two, 'bob')
     const eve = await startMember(t, two, 'eve')
@@ -55,6 +69,10 @@ t.test(
     const afterMs = Math.round(performance.now() - killedAt)
     t.ok(afterMs > 8000 && afterMs < 15_000, `after ${afterMs} ms`)
     t.strictSame(told(ada.got()).left, ['bob', 'fay'])
+    await pollUntil('webhooks tell it', () => toldOf('user.left').length >= 2 || undefined)
+    t.strictSame(toldOf('user.left'), ['bob', 'fay'], 'each once, by the node that is left')
+    t.strictSame(toldOf('user.entered'), ['ada', 'bob', 'eve', 'fay'], 'each once, by its node')
+    t.equal(toldOf('room.occupied').length, 1)
   },
 )
 

@@ -18,6 +18,6 @@ t.test('full, the newest is dropped and counted, and what waits is kept', async 
   const queue = new EventQueue(1000)
   for (let n = 0; n < 10; n++) queue.add('client.disconnected', String(n))
   t.strictSame(queue.batch(), ['0', '1', '2'])
-  t.strictSame(queue.dropped, { 'client.connected': 0, 'client.disconnected': 7 })
+  t.match(queue.dropped, { 'client.connected': 0, 'client.disconnected': 7 })
   t.ok(queue.bytes <= 1000)
 })
