@@ -9,7 +9,7 @@ import type { RoomRules, RuleDefaults } from '../rules/room-rules.ts'
 import type { SlowPolicy } from './client.ts'
 import type { ClientWatch } from './client-watch.ts'
 import type { HeartbeatTimes } from './heartbeat.ts'
-import type { RoomWatch } from './room-watch.ts'
+import type { MessageWatch, RoomWatch } from './room-watch.ts'
 
 /** The limits and times that the hub keeps; units are in the names, meanings in docs/SETTINGS.md. */
 export interface HubLimits extends HeartbeatTimes, RuleDefaults {
@@ -33,7 +33,7 @@ export interface HubOptions {
   /** Undefined when none is set. */
   hooks?: Hooks | undefined
   /** Undefined when nobody is to be told. */
-  watch?: (ClientWatch & RoomWatch) | undefined
+  watch?: (ClientWatch & RoomWatch & MessageWatch) | undefined
   /** Whom clients' new tokens are shown to; without, none is taken. */
   tokens?: Tokens
 }

@@ -14,7 +14,6 @@ import { AppMessages, type PublishOptions } from './app-messages.ts'
 import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
 import { Client, type ClientContext, type SlowPolicy } from './client.ts'
-import type { ClientWatch } from './client-watch.ts'
 import { Control, type Controlled, type Whom } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
@@ -25,6 +24,7 @@ import type { JoinResult } from './join.ts'
 import type { Wanted } from './membership.ts'
 import { expiryOf } from './refresh.ts'
 import type { Revoke } from './revoker.ts'
+import { tellOf } from './room-watch.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
 import { Turn } from './turn.ts'
@@ -49,7 +49,7 @@ export class Hub implements ClientContext {
   readonly #bridge: Bridge
   readonly #log: Log
   readonly #heartbeat: Heartbeat
-  readonly #watch: ClientWatch | undefined
+  readonly #watch: HubOptions['watch']
   /** Clients past their 101 that are not closing. */
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
@@ -214,6 +214,8 @@ export class Hub implements ClientContext {
   publishText({ room, content, from, exclude, once, history }: HubMessage): Published | Promise<Published> {
     const head = messageHead(room, content, from, this.clock.wallMs())
     const published = this.#bridge.publish({ room, head, exclude, once, history })
+    if (this.#watch !== undefined && room !== undefined && this.rooms.ruleOf(room).webhook)
+      void tellOf(this.#watch, this.node, { room, content, from }, published)
     if (!(published instanceof Promise)) return this.#counted(published)
     if (exclude === undefined) this.#dispatch.echoes.want(from.client, head)
     this.#publishing++

@@ -49,6 +49,7 @@ const checkedRule = fields({
   ),
   publish: z.enum(['members', 'server', 'anyone'], 'must be "members", "server" or "anyone"').optional(),
   rate: rate.optional(),
+  webhook: z.boolean('must be true or false').optional(),
   content: z
     .custom<StandardSchema>(
       isStandardSchema,
@@ -93,6 +94,8 @@ export interface RoomRule {
   readonly publish: 'members' | 'server' | 'anyone'
   /** Of one client into one such room, beside the limit on all its frames. */
   readonly rate: { readonly perSecond: number; readonly burst: number } | undefined
+  /** Whether receivers of webhooks are told of its messages. */
+  readonly webhook: boolean
   readonly content: StandardSchema | undefined
 }
 export type PresenceRule = Readonly<z.output<typeof presence>>
@@ -124,9 +127,9 @@ export class RoomRules {
 }
 
 function ruleFrom(
-  { history, presence, publish = 'members', rate, content }: CheckedRule,
+  { history, presence, publish = 'members', rate, webhook = false, content }: CheckedRule,
   { historySize, historyTtlMs, historyMaxBytes }: RuleDefaults,
 ): RoomRule {
   const { size = historySize, ttlMs = historyTtlMs, maxBytes = historyMaxBytes } = history ?? {}
-  return Object.freeze({ history: { size, ttlMs, maxBytes }, presence, publish, rate, content })
+  return Object.freeze({ history: { size, ttlMs, maxBytes }, presence, publish, rate, webhook, content })
 }

@@ -20,6 +20,7 @@ export interface RuleInput {
   readonly publish?: 'members' | 'server' | 'anyone' | undefined
   /** `burst` is `perSecond` where it is not given. */
   readonly rate?: { readonly perSecond: number; readonly burst?: number | undefined } | undefined
+  readonly webhook?: boolean | undefined
   /** An asynchronous one must not reject: zod runs such a check twice, and forgets the first promise. */
   readonly content?: StandardSchema | undefined
 }

@@ -8,6 +8,7 @@ export const eventNames = [
   'user.left',
   'room.occupied',
   'room.vacated',
+  'message',
 ] as const
 export type EventName = (typeof eventNames)[number]
 
@@ -25,13 +26,24 @@ export interface WebhookEvent {
   room?: string
   user?: string
   cause?: string
+  from?: { client: string; user: string; app?: boolean }
+  scope?: string
+  offset?: number
 }
 
 /** An id that no other event has. */
 export const newEventId = () => `evt_${randomBytes(12).toString('base64url')}`
 
-/** The JSON text of an event. */
-export function textOf(event: WebhookEvent, format: WebhookFormat): string {
+/** The JSON text of an event; `content`, a message's own JSON text, is put in as it stands. */
+export function textOf(event: WebhookEvent, format: WebhookFormat, content?: string): string {
+  const text = envelopeOf(event, format)
+  if (content === undefined) return text
+  // Behind the last field: of the event, or of its data, which is last.
+  const end = format === 'json' ? '}' : '}}'
+  return `${text.slice(0, -end.length)},"content":${content}${end}`
+}
+
+function envelopeOf(event: WebhookEvent, format: WebhookFormat): string {
   if (format === 'json') return JSON.stringify(event)
   const { id, type, timeMs, node, ...data } = event
   return JSON.stringify({

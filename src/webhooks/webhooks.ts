@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Cause } from '../hub/cause.ts'
 import type { Client } from '../hub/client.ts'
 import type { ClientWatch } from '../hub/client-watch.ts'
-import type { RoomWatch } from '../hub/room-watch.ts'
+import type { MessageWatch, PublishedMessage, RoomWatch } from '../hub/room-watch.ts'
 import { type EventName, newEventId, textOf, type WebhookEvent, type WebhookFormat } from './events.ts'
 import type { Webhook } from './webhook.ts'
 
@@ -14,7 +14,7 @@ export interface WebhooksOptions {
 }
 
 /** Tells every receiver of this node's clients, and of users in rooms (docs/WEBHOOKS.md). */
-export class Webhooks implements ClientWatch, RoomWatch {
+export class Webhooks implements ClientWatch, RoomWatch, MessageWatch {
   readonly all: readonly Webhook[]
   readonly #options: WebhooksOptions
 
@@ -47,14 +47,24 @@ export class Webhooks implements ClientWatch, RoomWatch {
     this.#tell('room.vacated', node, { room })
   }
 
+  published(node: string, { room, content, from, published: { scope, offset } }: PublishedMessage): void {
+    const place = offset === undefined ? { scope } : { scope, offset }
+    this.#tell('message', node, { room, from, ...place }, content)
+  }
+
   async close(graceMs: number): Promise<void> {
     await Promise.all(this.all.map((webhook) => webhook.close(graceMs)))
   }
 
-  #tell(type: EventName, node: string, what: Omit<WebhookEvent, 'id' | 'type' | 'timeMs' | 'node'>): void {
+  #tell(
+    type: EventName,
+    node: string,
+    what: Omit<WebhookEvent, 'id' | 'type' | 'timeMs' | 'node'>,
+    content?: string,
+  ): void {
     const { events, format, clock } = this.#options
     if (!events.includes(type)) return
-    const text = textOf({ id: newEventId(), type, timeMs: clock.wallMs(), node, ...what }, format)
+    const text = textOf({ id: newEventId(), type, timeMs: clock.wallMs(), node, ...what }, format, content)
     for (const webhook of this.all) webhook.add(type, text)
   }
 }

@@ -20,6 +20,7 @@ t.test('the first rule that fits holds, and what it does not name has the defaul
     presence: undefined,
     publish: 'members',
     rate: undefined,
+    webhook: false,
     content: undefined,
   }
   t.strictSame(rules.ruleOf('other'), plain)

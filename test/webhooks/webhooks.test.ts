@@ -110,6 +110,37 @@ t.test('CloudEvents: what the specification requires, as a batch', async (t) => 
   await ada.close()
 })
 
+t.test('messages are told of where the rule asks for it, byte for byte and once', async (t) => {
+  for (const [webhookFormat, inEvent] of [
+    [
+      'json',
+      /"type":"message",.*"room":"told","from":\{"client":"[^"]+","user":"ada"\},"scope":"cluster","offset":1,"content":\[ 1\.0, 9007199254740993 \]\}/,
+    ],
+    [
+      'cloudevents',
+      /"type":"roomcast\.message",.*"data":\{"room":"told",.*"offset":1,"content":\[ 1\.0, 9007199254740993 \]\}\}/,
+    ],
+  ] as const) {
+    const { url, asked } = await receiver(t, (_asked, response) => response.end())
+    const rules = { told: { webhook: true } }
+    const server = await telling(t, url, { webhookFormat, webhookEvents: 'message', rules })
+    const ada = await connect(server, 'ada')
+    for (const room of ['told', 'other']) {
+      await ada.join(room)
+      for (const id of [1, 2])
+        ada.send(
+          `{"type":"message","room":"${room}","key":"k","id":${id},"content":[ 1.0, 9007199254740993 ]}`,
+        )
+    }
+    await ada.publish('told', 'last')
+    const told = () => asked.map(({ text }) => text).join('\n')
+    await pollUntil('the last is told', () => told().includes('"last"'))
+    t.match(asked[0]?.text, inEvent)
+    t.equal(told().match(/"offset"/g)?.length, 2, 'neither the repeat nor another room')
+    await ada.close()
+  }
+})
+
 t.test('a URL without a secret is refused, and the other way round', async (t) => {
   await t.rejects(serve(t, { webhookUrl: 'http://127.0.0.1:1/' }), { message: /webhookSecret/ })
   await t.rejects(serve(t, { webhookSecret: HOOK_SECRET }), { message: /webhookSecret/ })
