@@ -13,33 +13,44 @@ const QUOTE = 34
 const LINE_FEED = 10
 const CARRIAGE_RETURN = 13
 
-/** Events by the WebSocket frames of the same envelopes, for as long as those are in use. */
-const events = new WeakMap<Buffer, Buffer>()
+/** What streams get of an envelope, made once for all of them, and only when there is one. */
+export class EventFrame {
+  /** The message's place in its room's history; undefined where there is none. */
+  readonly offset: number | undefined
+  /** But for its id and the empty line that ends it. */
+  readonly event: Buffer
+  #whole: Buffer | undefined
+  #epoch: string | undefined
 
-/**
- * The event of an envelope, but for its id and the empty line that ends it. Made once for all streams that get the
- * frame, and only when there is one.
- */
-export function eventOf(frame: Buffer): Buffer {
-  let event = events.get(frame)
-  if (event === undefined) {
+  constructor(frame: Buffer) {
     const text = textOf(frame)
     const type = text.subarray(TYPE_AT, text.indexOf(QUOTE, TYPE_AT))
-    event = Buffer.concat([EVENT, type, DATA, inOneLine(text), END])
+    this.offset = offsetOf(frame)
+    this.event = Buffer.concat([EVENT, type, DATA, inOneLine(text), END])
+  }
+
+  /** The same with its id and its end, for streams of one room: all that are at the same place share it. */
+  whole(epoch: string, id: () => string): Buffer {
+    if (this.#whole === undefined || this.#epoch !== epoch) {
+      this.#whole = Buffer.concat([this.event, Buffer.from(`id: ${id()}\n\n`)])
+      this.#epoch = epoch
+    }
+    return this.#whole
+  }
+}
+
+/** By the WebSocket frames of the same envelopes, for as long as those are in use. */
+const events = new WeakMap<Buffer, EventFrame>()
+
+/** What streams get of the envelope in a frame. */
+export function eventFrameOf(frame: Buffer): EventFrame {
+  let event = events.get(frame)
+  if (event === undefined) {
+    event = new EventFrame(frame)
     events.set(frame, event)
   }
   return event
 }
-
-/** The same with its id and its end, for streams of one room: all that are at the same place share it. */
-export function eventWithId(frame: Buffer, epoch: string, id: () => string): Buffer {
-  const known = wholeEvents.get(frame)
-  if (known?.epoch === epoch) return known.event
-  const event = Buffer.concat([eventOf(frame), Buffer.from(`id: ${id()}\n\n`)])
-  wholeEvents.set(frame, { epoch, event })
-  return event
-}
-const wholeEvents = new WeakMap<Buffer, { epoch: string; event: Buffer }>()
 
 /** The envelope that a frame holds. */
 export function envelopeOf(frame: Buffer): Record<string, unknown> {
@@ -47,7 +58,7 @@ export function envelopeOf(frame: Buffer): Record<string, unknown> {
 }
 
 /** What stands behind the head of a message's text: `,"offset":12}`; undefined where there is none. */
-export function offsetOf(frame: Buffer): number | undefined {
+function offsetOf(frame: Buffer): number | undefined {
   const tail = frame.toString('latin1', Math.max(0, frame.length - OFFSET_MAX_CHARS))
   const [, offset] = /,"offset":(\d+)\}$/.exec(tail) ?? []
   return offset === undefined ? undefined : Number(offset)

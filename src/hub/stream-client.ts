@@ -2,7 +2,7 @@ import type { Identity } from '../auth/permissions.ts'
 import type { Position } from '../protocol/envelope.ts'
 import { encodePositions } from '../protocol/positions.ts'
 import { Client, type ClientContext, type Transport } from './client.ts'
-import { envelopeOf, eventOf, eventWithId, offsetOf } from './event-frame.ts'
+import { envelopeOf, eventFrameOf } from './event-frame.ts'
 import type { Socket } from './socket.ts'
 
 /** A comment: clients pass over it, and proxies see that the stream is alive. */
@@ -16,7 +16,10 @@ const STREAMS = '\n'
  * envelope as an event; the id of a message stands for the positions of all its rooms.
  */
 export class StreamClient extends Client {
+  /** Objects of its own, which move on. */
   readonly #positions: Map<string, Position>
+  #strand: string | undefined
+  #strandRoom: string | undefined
   #signs = 0
 
   /** `since` are the positions that it comes with. */
@@ -27,7 +30,7 @@ export class StreamClient extends Client {
     since: ReadonlyMap<string, Position>,
   ) {
     super(socket, identity, context)
-    this.#positions = new Map(since)
+    this.#positions = new Map(Array.from(since, ([room, position]) => [room, { ...position }]))
   }
 
   override get transport(): Transport {
@@ -35,23 +38,32 @@ export class StreamClient extends Client {
   }
 
   override send(frame: Buffer, room: string | undefined): boolean {
-    const strand = `${STREAMS}${room ?? ''}`
-    const offset = room === undefined ? undefined : offsetOf(frame)
+    const framed = eventFrameOf(frame)
     const position = room === undefined ? undefined : this.#positions.get(room)
-    if (room === undefined || offset === undefined || position === undefined) {
-      const isSent = super.send(eventOf(frame), room, strand)
+    const strand = this.#strandOf(room)
+    if (framed.offset === undefined || position === undefined) {
+      const isSent = super.send(framed.event, room, strand)
       if (isSent) this.#endEvent(undefined)
       return isSent
     }
-    const { epoch } = position
+    const { offset: before } = position
     // What is dropped moves nothing: who comes back with the last id gets it.
-    this.#positions.set(room, { epoch, offset })
+    position.offset = framed.offset
     const isShared = this.#positions.size === 1
-    const event = isShared ? eventWithId(frame, epoch, () => this.#id) : eventOf(frame)
+    const event = isShared ? framed.whole(position.epoch, () => this.#id) : framed.event
     const isSent = super.send(event, room, strand)
-    if (!isSent) this.#positions.set(room, position)
+    if (!isSent) position.offset = before
     else if (!isShared) this.#endEvent(this.#id)
     return isSent
+  }
+
+  /** Most streams have one room, whose name need not be put together for each message. */
+  #strandOf(room: string | undefined): string {
+    if (this.#strand === undefined || room !== this.#strandRoom) {
+      this.#strandRoom = room
+      this.#strand = `${STREAMS}${room ?? ''}`
+    }
+    return this.#strand
   }
 
   override sendPing(): void {
@@ -68,7 +80,7 @@ export class StreamClient extends Client {
   /** An answer, a notice, or a message that was missed. */
   protected override control(frame: Buffer): void {
     const envelope = envelopeOf(frame)
-    const event = eventOf(frame)
+    const { event } = eventFrameOf(frame)
     const room = typeof envelope.room === 'string' ? envelope.room : undefined
     const id = room === undefined ? undefined : this.#idAfter(envelope, room)
     super.control(event)
