@@ -8,8 +8,11 @@ import type { Author } from '../src/hub/posts.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Who shows a secret or a token in `Authorization: Bearer`; a TokenFault for nobody that is known. */
-    apiCaller(request: FastifyRequest): Promise<Author | TokenFault>
+    /**
+     * Who shows a secret or a token in `Authorization: Bearer`; a TokenFault for nobody that is known. A promise only
+     * where a token's key must be fetched first.
+     */
+    apiCaller(request: FastifyRequest): Author | TokenFault | Promise<Author | TokenFault>
   }
 }
 
@@ -27,15 +30,26 @@ export const apiAuthPlugin = fp(
       // Strangers without a name are told apart by nothing.
       return { kind: 'user', user, permissions, info, keyOwner: isNameless ? undefined : user }
     }
-    app.decorate('apiCaller', async ({ raw }: FastifyRequest) => {
-      const [header = '', ...more] = raw.headersDistinct.authorization ?? []
-      const [, bearer] = /^bearer +(\S+)$/i.exec(header) ?? []
-      if (bearer === undefined || more.length > 0) return noToken
+    app.decorate('apiCaller', ({ headers, raw }: FastifyRequest) => {
+      const [, bearer] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+      // Of several headers Node shows the first.
+      if (bearer === undefined || hasSeveral(raw.rawHeaders)) return noToken
       const holder = keys.holderOf(bearer)
-      if (holder === undefined) return userOf(await app.roomcastTokens.verify(bearer))
-      const { permissions, keyOwner } = holder
-      return { kind: 'app', user: APP_USER, permissions, info: undefined, keyOwner }
+      if (holder !== undefined) {
+        const { permissions, keyOwner } = holder
+        return { kind: 'app' as const, user: APP_USER, permissions, info: undefined, keyOwner }
+      }
+      const verified = app.roomcastTokens.verify(bearer)
+      return verified instanceof Promise ? verified.then(userOf) : userOf(verified)
     })
   },
   { name: 'roomcast-api-auth', dependencies: ['roomcast-tokens', 'roomcast-hub'] },
 )
+
+function hasSeveral(rawHeaders: readonly string[]): boolean {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2)
+    if (rawHeaders[index]?.length === NAME.length && rawHeaders[index]?.toLowerCase() === NAME) count++
+  return count > 1
+}
+const NAME = 'authorization'

@@ -1,4 +1,11 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  HTTPMethods,
+  onRequestHookHandler,
+} from 'fastify'
 import { Refusal } from '../src/auth/refusal.ts'
 import { TokenFault } from '../src/auth/tokens.ts'
 import type { Config } from '../src/config.ts'
@@ -39,8 +46,9 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       const methods = methodsByUrl(api)
       answerBrowsers(api, config)
       api.decorateRequest('apiAuthor')
-      api.addHook('onSend', async (_request, reply) => {
+      api.addHook('onRequest', (_request, reply, done) => {
         reply.header('cache-control', 'no-store')
+        done()
       })
       await api.register(openApiRoutes, config)
       await api.register(async (callers) => {
@@ -56,42 +64,59 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
 
 /** What reads and acts. */
 async function adminRoutes(app: FastifyInstance): Promise<void> {
-  app.addHook('onRequest', async ({ apiAuthor }) => {
-    if (!apiAuthor.permissions.admin) throw new Problem('forbidden', 'this needs can.admin')
+  app.addHook('onRequest', ({ apiAuthor }, _reply, done) => {
+    done(apiAuthor.permissions.admin ? undefined : new Problem('forbidden', 'this needs can.admin'))
   })
   for (const routes of [roomRoutes, userRoutes, clientRoutes, clusterRoutes]) await app.register(routes)
 }
 
 /** Who cannot say who it is, is counted as an upgrade is: secrets are not to be guessed. */
-function authenticator(api: FastifyInstance) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const author = await api.apiCaller(request)
+function authenticator(api: FastifyInstance): onRequestHookHandler {
+  const settle = (
+    author: Author | TokenFault,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ) => {
     if (!(author instanceof TokenFault)) {
       request.apiAuthor = author
-      return
+      done()
+    } else if (author.isTemporary) {
+      done(new Problem('unavailable', "the token's key cannot be had at present", { 'retry-after': '2' }))
+    } else {
+      const refused = new Problem('unauthorized', 'the secret of an API key, or a valid token, is needed')
+      const { limitConnections: limit } = api
+      if (limit === undefined) done(refused)
+      else limit.call(api, request, reply, (error) => done(error ?? refused))
     }
-    if (author.isTemporary)
-      throw new Problem('unavailable', "the token's key cannot be had at present", { 'retry-after': '2' })
-    const { limitConnections: limit } = api
-    await new Promise<void>((resolve, reject) => {
-      if (limit === undefined) resolve()
-      else limit.call(api, request, reply, (error) => (error === undefined ? resolve() : reject(error)))
-    })
-    throw new Problem('unauthorized', 'the secret of an API key, or a valid token, is needed')
+  }
+  return (request, reply, done) => {
+    const author = api.apiCaller(request)
+    if (!(author instanceof Promise)) settle(author, request, reply, done)
+    else author.then((late) => settle(late, request, reply, done)).catch(done)
   }
 }
 
 /** CORS (fetch.spec.whatwg.org): pages of the origins that may connect may call. A preflight has no secret. */
 function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void {
   const origins = new Set(allowedOrigins)
-  api.addHook('onRequest', async ({ headers: { origin }, method, headers }, reply) => {
-    if (origin === undefined) return
-    if (origins.size > 0 && !origins.has(origin))
-      throw new Problem('origin_refused', 'this origin may not connect')
+  api.addHook('onRequest', ({ headers, method }, reply, done) => {
+    const { origin } = headers
+    if (origin === undefined) {
+      done()
+      return
+    }
+    if (origins.size > 0 && !origins.has(origin)) {
+      done(new Problem('origin_refused', 'this origin may not connect'))
+      return
+    }
     reply.headers({ 'access-control-allow-origin': origin, vary: 'Origin' })
     reply.header('access-control-expose-headers', 'retry-after')
-    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return
-    await reply
+    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) {
+      done()
+      return
+    }
+    reply
       .code(204)
       .headers({
         'access-control-allow-methods': 'GET, POST, DELETE',

@@ -107,12 +107,13 @@ function refuseConnects(app: FastifyInstance, refusals: RefusalLog): void {
 }
 
 function logAnswers(app: FastifyInstance, refusals: RefusalLog): void {
-  app.addHook('onResponse', async (request, { statusCode: status }) => {
+  app.addHook('onResponse', (request, { statusCode: status }, done) => {
     const { method, ip, is404, routeOptions } = request
     const path = is404 ? loggedPath(request.url) : routeOptions.url
     // Of all paths that are no route, one kind.
     if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
     else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
+    done()
   })
   app.addHook('onClose', async () => refusals.close())
 }
