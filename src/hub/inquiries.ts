@@ -24,6 +24,8 @@ export interface InquiriesContext {
 
 /** Users of one room, or clients of one user, that one node tells of. */
 const TOLD_MAX = 1000
+/** Of all these clients together, so that a node's answer is not too large. */
+const ROOMS_TOLD = 2000
 
 const roomName = z.string().refine(isRoomName)
 const clientId = z.string().max(64)
@@ -146,11 +148,14 @@ function usersIn(rooms: Rooms, room: string): z.infer<typeof presentUsers> {
 }
 
 function figuresOf(clients: readonly Client[], node: string): z.infer<typeof foundClients> {
-  const told = clients.slice(0, TOLD_MAX).map((client) => {
+  const some = clients.slice(0, TOLD_MAX)
+  const roomsEach = Math.floor(ROOMS_TOLD / Math.max(1, some.length))
+  const told = some.map((client) => {
     const { rooms, ...stats } = client.stats()
-    return { ...stats, node, transport: client.transport, rooms: rooms.slice(0, TOLD_MAX) }
+    return { ...stats, node, transport: client.transport, rooms: rooms.slice(0, roomsEach) }
   })
-  return { clients: told, more: clients.length > told.length }
+  const isCut = some.some((client) => client.rooms.size > roomsEach)
+  return { clients: told, more: isCut || clients.length > told.length }
 }
 
 function together(answers: readonly z.infer<typeof foundClients>[]) {

@@ -64,7 +64,9 @@ export class Webhooks implements ClientWatch, RoomWatch, MessageWatch {
   ): void {
     const { events, format, clock } = this.#options
     if (!events.includes(type)) return
-    const text = textOf({ id: newEventId(), type, timeMs: clock.wallMs(), node, ...what }, format, content)
+    const joined = textOf({ id: newEventId(), type, timeMs: clock.wallMs(), node, ...what }, format, content)
+    // A copy: a part of a frame's text would hold all of that.
+    const text = content === undefined ? joined : Buffer.from(joined).toString()
     for (const webhook of this.all) webhook.add(type, text)
   }
 }
