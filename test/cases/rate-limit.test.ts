@@ -204,7 +204,7 @@ t.test('B46 after a restart everybody is back soon, those behind one address too
     env: { CONNECT_RATE_MAX: '150', CONNECT_RATE_WINDOW_MS: '1000' },
     retryMs: 500,
     backWithinMs: 10_000,
-    healthWithinMs: 1_000,
+    healthWithinMs: 2_000,
   }),
 )
 
