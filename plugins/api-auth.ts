@@ -30,10 +30,10 @@ export const apiAuthPlugin = fp(
       // Strangers without a name are told apart by nothing.
       return { kind: 'user', user, permissions, info, keyOwner: isNameless ? undefined : user }
     }
-    app.decorate('apiCaller', ({ headers, raw }: FastifyRequest) => {
-      const [, bearer] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
-      // Of several headers Node shows the first.
-      if (bearer === undefined || hasSeveral(raw.rawHeaders)) return noToken
+    app.decorate('apiCaller', ({ raw }: FastifyRequest) => {
+      const [header = '', ...more] = raw.headersDistinct.authorization ?? []
+      const [, bearer] = /^bearer +(\S+)$/i.exec(header) ?? []
+      if (bearer === undefined || more.length > 0) return noToken
       const holder = keys.holderOf(bearer)
       if (holder !== undefined) {
         const { permissions, keyOwner } = holder
@@ -45,11 +45,3 @@ export const apiAuthPlugin = fp(
   },
   { name: 'roomcast-api-auth', dependencies: ['roomcast-tokens', 'roomcast-hub'] },
 )
-
-function hasSeveral(rawHeaders: readonly string[]): boolean {
-  let count = 0
-  for (let index = 0; index < rawHeaders.length; index += 2)
-    if (rawHeaders[index]?.length === NAME.length && rawHeaders[index]?.toLowerCase() === NAME) count++
-  return count > 1
-}
-const NAME = 'authorization'

@@ -140,7 +140,7 @@ function methodsByUrl(api: FastifyInstance): Map<string, Set<string>> {
 }
 
 function refuseOtherMethods(api: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
-  for (const [url, known] of [...methods].map(([url, known]) => [url, new Set(known)] as const)) {
+  for (const [url, known] of [...methods]) {
     const others = api.supportedMethods.filter((method) => !known.has(method)) as HTTPMethods[]
     const allow = [...known].join(', ')
     api.route({

@@ -3,7 +3,7 @@ import { Denied } from '../../src/hub/posts.ts'
 import type { ProblemCode } from '../../src/protocol/api.ts'
 
 /** The HTTP status of each code. */
-export const problemStatuses: Record<ProblemCode, number> = {
+const problemStatuses: Record<ProblemCode, number> = {
   bad_envelope: 400,
   bad_request: 400,
   bad_room: 400,

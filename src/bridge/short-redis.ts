@@ -49,7 +49,7 @@ function stayOutOfOthers(client: Redis, database: number): void {
   })
 }
 
-/** Whether it is connected within half a second. */
+/** Whether it is connected within CONNECT_TIMEOUT_MS. */
 export function isReadySoon(client: Redis | Cluster): Promise<boolean> {
   return new Promise((resolve) => {
     const done = () => {

@@ -7,7 +7,7 @@ import { isRoomName, type Scope } from '../protocol/envelope.ts'
 import type { Client } from './client.ts'
 import { Closer } from './closer.ts'
 import type { Membership } from './membership.ts'
-import { type Asked, type NodesAsked, type Question, Questions } from './questions.ts'
+import { type NodesAsked, type Question, Questions, summed } from './questions.ts'
 import { type Revoke, Revoker } from './revoker.ts'
 
 export interface ControlOptions {
@@ -121,10 +121,6 @@ export class Control implements TellListener {
     this.questions.close()
     this.#revoker.close()
   }
-}
-
-function summed({ scope, answers, nodes }: Asked<number>): Controlled {
-  return { scope, clients: answers.reduce((sum, count) => sum + count, 0), nodes }
 }
 
 function checked<T>(schema: z.ZodType<T>, value: unknown): T {

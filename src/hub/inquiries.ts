@@ -6,7 +6,7 @@ import { isRoomName } from '../protocol/envelope.ts'
 import { version } from '../version.ts'
 import type { Client } from './client.ts'
 import { textFrame } from './frame.ts'
-import type { Question, Questions } from './questions.ts'
+import { type Question, type Questions, summed } from './questions.ts'
 import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
 import type { Rooms } from './rooms.ts'
 import { each } from './sliced.ts'
@@ -135,8 +135,7 @@ export class Inquiries {
 
   /** Gives a finished message to all clients of these users; how many that were. */
   async deliver(users: string[], exclude: string | undefined, text: string) {
-    const { scope, answers, nodes } = await this.#questions.ask(this.#deliver, { users, exclude, text })
-    return { scope, clients: answers.reduce((sum, count) => sum + count, 0), nodes }
+    return summed(await this.#questions.ask(this.#deliver, { users, exclude, text }))
   }
 }
 

@@ -72,14 +72,9 @@ export class Posts {
   async publish(author: Author, post: Post): Promise<Published | Denied> {
     const { room, keep } = post
     const rule = room === undefined ? undefined : this.#hub.rooms.ruleOf(room)
-    const isTrusted = author.kind === 'app' || author.permissions.admin
-    const refused =
-      refusedBy(rule, author, post) ??
-      (isTrusted
-        ? undefined
-        : (this.#overRate(rule, author, post) ?? (await this.#notItsOwn(author, post.exclude))))
+    const refused = refusedBy(rule, author, post)
     if (refused !== undefined) return refused
-    const content = isTrusted ? post.content : await this.#asked(author, post)
+    const content = isTrusted(author) ? post.content : await this.#asUser(rule, author, post)
     if (content instanceof Denied) return content
     const fault = rule?.content && (await contentFault(rule.content, content))
     if (fault !== undefined) return new Denied('bad_content', fault)
@@ -89,8 +84,7 @@ export class Posts {
 
   /** To all clients of these users, on all nodes; it is not kept. Who gets it is counted. */
   async publishToUsers(author: Author, users: string[], post: Omit<Post, 'room'>) {
-    if (author.kind !== 'app' && !author.permissions.admin)
-      return new Denied('forbidden', 'to users: for API keys and can.admin only')
+    if (!isTrusted(author)) return new Denied('forbidden', 'to users: for API keys and can.admin only')
     if (post.user !== undefined && author.kind !== 'app') return forKeysOnly
     const { from, exclude } = this.#addressed(author, { ...post, room: undefined })
     const text = messageText(messageHead(undefined, post.content, from, this.#hub.clock.wallMs()), undefined)
@@ -124,6 +118,15 @@ export class Posts {
     return waitMs === 0 ? undefined : new Denied('rate_limited', 'too many messages into this room', waitMs)
   }
 
+  /** The content, where what holds for a user's sockets allows it. */
+  async #asUser(rule: RoomRule | undefined, author: Author, post: Post): Promise<string | Denied> {
+    return (
+      this.#overRate(rule, author, post) ??
+      (await this.#notItsOwn(author, post.exclude)) ??
+      (await this.#asked(author, post))
+    )
+  }
+
   /** A user may leave out a client of its own, and nobody else's. */
   async #notItsOwn({ user }: Author, client: string | undefined): Promise<Denied | undefined> {
     if (client === undefined) return undefined
@@ -141,17 +144,21 @@ export class Posts {
   }
 }
 
+/** A back end, or a user whose word is as good. */
+const isTrusted = ({ kind, permissions }: Author) => kind === 'app' || permissions.admin
+
 const forKeysOnly = new Denied('forbidden', 'user: for API keys only')
 
 /** By the permissions and the room's rule alone. */
 function refusedBy(
   rule: RoomRule | undefined,
-  { kind, permissions, keyOwner }: Author,
+  author: Author,
   { room, user, key }: Post,
 ): Denied | undefined {
+  const { kind, permissions, keyOwner } = author
   const isAllowed = room === undefined ? permissions.broadcast : permissions.canPublish(room)
   if (!isAllowed) return new Denied('forbidden', 'publishing there is not allowed')
-  if (rule?.publish === 'server' && kind !== 'app' && !permissions.admin)
+  if (rule?.publish === 'server' && !isTrusted(author))
     return new Denied('forbidden', 'only the server publishes here')
   if (user !== undefined && kind !== 'app') return forKeysOnly
   if (key !== undefined && keyOwner === undefined)

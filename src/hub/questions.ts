@@ -42,6 +42,11 @@ export interface Asked<Answer> {
   nodes: NodesAsked
 }
 
+/** The clients that nodes count, all together. */
+export function summed({ scope, answers, nodes }: Asked<number>) {
+  return { scope, clients: answers.reduce((sum, count) => sum + count, 0), nodes }
+}
+
 /** Questions to all nodes, over the bridge's node channel. A node that has gone is missing, and no error. */
 export class Questions {
   readonly #bridge: Bridge
