@@ -5,6 +5,7 @@ import { Refusal } from '../src/auth/refusal.ts'
 import { tokenOf } from '../src/auth/token.ts'
 import { TokenFault, type Verified } from '../src/auth/tokens.ts'
 import { loggedAddress } from '../src/logged-text.ts'
+import { whileOpen } from '../src/while-open.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -45,9 +46,8 @@ export const authPlugin = fp(
         settle(request, verified, done)
         return
       }
-      verified
-        .then((late) => settle(request, late, done))
-        .catch((error) => app.log.error({ err: error }, 'an upgrade failed'))
+      const settleLate = whileOpen(request.raw.socket, (late: Verified) => settle(request, late, done))
+      verified.then(settleLate).catch((error) => app.log.error({ err: error }, 'an upgrade failed'))
     })
   },
   { name: 'roomcast-auth', dependencies: ['roomcast-tokens'] },

@@ -11,6 +11,7 @@ import { TokenFault } from '../src/auth/tokens.ts'
 import type { Config } from '../src/config.ts'
 import { NobodyIsLeft } from '../src/hub/app-messages.ts'
 import type { Author } from '../src/hub/posts.ts'
+import { whileOpen } from '../src/while-open.ts'
 import { clientRoutes } from './api/clients.ts'
 import { clusterRoutes } from './api/cluster.ts'
 import { openApiRoutes } from './api/openapi.ts'
@@ -92,8 +93,13 @@ function authenticator(api: FastifyInstance): onRequestHookHandler {
   }
   return (request, reply, done) => {
     const author = api.apiCaller(request)
-    if (!(author instanceof Promise)) settle(author, request, reply, done)
-    else author.then((late) => settle(late, request, reply, done)).catch(done)
+    if (!(author instanceof Promise)) {
+      settle(author, request, reply, done)
+      return
+    }
+    const { socket } = request.raw
+    const settleLate = whileOpen(socket, (late: Author | TokenFault) => settle(late, request, reply, done))
+    author.then(settleLate).catch(whileOpen(socket, done))
   }
 }
 

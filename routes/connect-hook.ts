@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify'
 import { tokenIn } from '../plugins/auth.ts'
 import type { Identity } from '../src/auth/permissions.ts'
 import { Refusal } from '../src/auth/refusal.ts'
 import { Asking, Denial, type Hooks, type Upgrade } from '../src/hooks/hooks.ts'
+import { whileOpen } from '../src/while-open.ts'
 
 /** Asks the host before the 101, behind the token's check: it refuses, or has another identity connect. */
 export function askBeforeConnect(
@@ -12,10 +14,7 @@ export function askBeforeConnect(
   return (request, _reply, done) => {
     const asking = new Asking()
     const { socket } = request.raw
-    const onGone = () => asking.end()
-    socket.once('close', onGone)
     const settle = (answer: Identity | undefined | Denial) => {
-      socket.off('close', onGone)
       if (answer instanceof Denial) return done(refusalOf(answer))
       if (answer !== undefined) request.roomcastIdentity = answer
       const { roomcastIdentity: identity } = request
@@ -25,9 +24,29 @@ export function askBeforeConnect(
       done()
     }
     const answer = connect(asking, upgradeOf(app, request))
-    if (answer instanceof Promise) void answer.then(settle)
-    else settle(answer)
+    if (!(answer instanceof Promise)) {
+      settle(answer)
+      return
+    }
+    const stopWatching = onceGone(socket, request.ws, () => asking.end())
+    const settleLate = whileOpen(socket, (late: Identity | undefined | Denial) => {
+      stopWatching()
+      settle(late)
+    })
+    void answer.then(settleLate)
   }
+}
+
+/** Calls once the peer has gone; returns how to look no more. */
+function onceGone(socket: Socket, isUpgrade: boolean, then: () => void): () => void {
+  const onEnd = () => socket.destroy()
+  socket.once('close', then)
+  if (isUpgrade) {
+    // Nobody reads from the socket of an upgrade, and so nobody would see its end.
+    socket.once('end', onEnd)
+    socket.read(0)
+  }
+  return () => socket.off('close', then).off('end', onEnd)
 }
 
 function refusalOf({ code, message }: Denial): Refusal {

@@ -8,6 +8,7 @@ import { StreamClient } from '../src/hub/stream-client.ts'
 import { joinsOf } from '../src/hub/token-rooms.ts'
 import { isRoomName, type Position } from '../src/protocol/envelope.ts'
 import { decodePositions, havePositions } from '../src/protocol/positions.ts'
+import { hasBody } from '../src/request-head.ts'
 import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { hideOtherMethods } from './other-methods.ts'
@@ -44,7 +45,8 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
   const options = { clock: hub.clock, log: app.log, limits: config, maxNesting: config.maxNesting }
 
   const admit: preValidationHookHandler = (request, reply, done) => {
-    if (request.raw.httpVersionMajor >= 2) throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
+    if (request.raw.httpVersion !== '1.1') throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
+    if (hasBody(request.headers)) throw new Refusal('bad_request', 'a stream has no body')
     // Behind another request of its connection, the response has no socket yet.
     if (reply.raw.socket === null) throw new Refusal('bad_request', 'a stream needs a connection of its own')
     if (!acceptsEvents(request))

@@ -7,6 +7,7 @@ import { descriptorsPlugin } from '../plugins/descriptors.ts'
 import { hooksPlugin } from '../plugins/hooks.ts'
 import { hubPlugin } from '../plugins/hub.ts'
 import { metricsPlugin } from '../plugins/metrics.ts'
+import { pipelinesPlugin } from '../plugins/pipelines.ts'
 import { presencePlugin } from '../plugins/presence.ts'
 import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
@@ -74,6 +75,7 @@ export const roomcast = fp(
     await app.register(
       async (scope) => {
         scope.setErrorHandler(answerRefusal)
+        await scope.register(pipelinesPlugin)
         await scope.register(authPlugin)
         await scope.register(redisPlugin, { config })
         await scope.register(rateLimitPlugin, { config })

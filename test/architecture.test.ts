@@ -51,6 +51,8 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/address.ts',
     'src/logged-text.ts',
     'src/descriptors.ts',
+    'src/seldom.ts',
+    'src/while-open.ts',
   ],
 ]
 const order = [

@@ -23,7 +23,11 @@ export function readAnswer<T extends { refuse?: string | undefined }>(
   const read = schema.safeParse(given ?? {})
   if (!read.success)
     throw new TypeError(`no answer of a hook: ${loggedText(read.error.issues[0]?.message ?? '')}`)
-  return read.data.refuse === undefined ? read.data : refusedFor(read.data.refuse)
+  const { refuse, ...others } = read.data
+  if (refuse === undefined) return read.data
+  if (Object.values(others).some((other) => other !== undefined))
+    throw new TypeError('no answer of a hook: a no, and something else beside it')
+  return refusedFor(refuse)
 }
 
 /** What a connect hook has changed; undefined for nothing. */

@@ -1,14 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { Distribution } from '../hub/distribution.ts'
 import type { Log } from '../log.ts'
+import { Seldom } from '../seldom.ts'
 import { type Answer, type Asking, Denial, type HookName, hookNames } from './hooks.ts'
 
 /** What all hooks and calls under way may take of memory: what is asked, and what has come of the answers. */
 const BYTES = 64 * 1024 * 1024
 /** An upgrade that has no answer by 3.5 s is cut (plugins/upgrade-guard.ts). */
 const CONNECT_MS = 3000
-/** Failures of a hook are logged one by one in this time once; the others are counted. */
-const LOG_EVERY_MS = 1000
 
 export interface HookBoundsOptions {
   /** How long an answer is waited for. */
@@ -51,10 +50,12 @@ export class HookBounds {
   readonly #options: HookBoundsOptions
   #pending = 0
   #bytes = 0
-  readonly #untold = new Map<HookName, { failures: number; toldAtMs: number }>()
+  readonly #lines: Record<HookName, Seldom>
 
   constructor(options: HookBoundsOptions) {
     this.#options = options
+    const line = () => new Seldom(options.clock)
+    this.#lines = { connect: line(), join: line(), publish: line(), call: line() }
   }
 
   /** Takes so many bytes more; false when that is too much, and nothing is taken. */
@@ -132,15 +133,9 @@ export class HookBounds {
   /** A hook that is down fails for each request: that is a line a second, with their number. */
   #log(hook: HookName, fault: unknown): void {
     this.seen[hook].failures++
-    const { log, clock } = this.#options
-    const nowMs = clock.steadyMs()
-    const untold = this.#untold.get(hook) ?? { failures: 0, toldAtMs: -Infinity }
-    this.#untold.set(hook, untold)
-    untold.failures++
-    if (nowMs - untold.toldAtMs < LOG_EVERY_MS) return
-    const { failures } = untold
-    untold.failures = 0
-    untold.toldAtMs = nowMs
+    const failures = this.#lines[hook].add()
+    if (failures === undefined) return
+    const { log } = this.#options
     if (typeof fault === 'string') log.warn({ hook, failures, reason: fault }, 'hook failed')
     else log.error({ hook, failures, err: fault }, 'hook failed')
   }

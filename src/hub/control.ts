@@ -33,17 +33,20 @@ export interface Controlled {
 
 /** RFC 6455 section 5.5: a Close has 125 bytes, two of them the code. */
 const reason = z.string().regex(/^[\x20-\x7e]{1,123}$/)
-const whom = z.union([
-  z.strictObject({ user: userName }),
-  z.strictObject({ client: z.string().min(1).max(64) }),
-])
+const whom = z.union(
+  [z.strictObject({ user: userName }), z.strictObject({ client: z.string().min(1).max(64) })],
+  'whom: {user} or {client}',
+)
 const disconnecting = z.object({ whom, reason })
 const removing = z.object({ user: userName, room: z.string().refine(isRoomName) })
 const time = z.int().min(0).optional()
-const revoked = z.union([
-  z.strictObject({ user: userName, issuedBefore: time }),
-  z.strictObject({ jti: z.string().min(1).max(256), expiresAt: time }),
-])
+const revoked = z.union(
+  [
+    z.strictObject({ user: userName, issuedBefore: time }),
+    z.strictObject({ jti: z.string().min(1).max(256), expiresAt: time }),
+  ],
+  'whose tokens: {user, issuedBefore?} or {jti, expiresAt?}, times in ms since 1970',
+)
 const clientCount = z.int().min(0)
 
 /** Whom `disconnect` is for. */

@@ -10,6 +10,7 @@ import { messageHead, welcomeText } from '../protocol/codec.ts'
 import type { Outbound, Position } from '../protocol/envelope.ts'
 import { RoomRules } from '../rules/room-rules.ts'
 import type { ContentOf } from '../rules/rules-input.ts'
+import { Seldom } from '../seldom.ts'
 import { AppMessages, type PublishOptions } from './app-messages.ts'
 import { bridgeHostOf } from './bridge-host.ts'
 import type { Cause } from './cause.ts'
@@ -24,6 +25,7 @@ import type { JoinResult } from './join.ts'
 import type { Wanted } from './membership.ts'
 import { expiryOf } from './refresh.ts'
 import type { Revoke } from './revoker.ts'
+import { LeftRates } from './room-rates.ts'
 import { tellOf } from './room-watch.ts'
 import type { Rooms } from './rooms.ts'
 import type { Socket } from './socket.ts'
@@ -39,6 +41,8 @@ export class Hub implements ClientContext {
   readonly tokens: Tokens
   readonly rooms: Rooms
   readonly counters = new Counters()
+  readonly leftRates = new LeftRates()
+  readonly faults: Seldom
   readonly hooks: Hooks | undefined
   /** What the bridge sees of this hub. */
   readonly bridgeHost: BridgeHost
@@ -69,6 +73,7 @@ export class Hub implements ClientContext {
     this.#bridge = bridge
     this.#log = log
     this.clock = clock
+    this.faults = new Seldom(clock)
     this.#startedAt = clock.steadyMs()
     this.limits = limits
     const { node, counters } = this
@@ -265,6 +270,7 @@ export class Hub implements ClientContext {
   onClosing(client: Client, cause: Cause): void {
     this.#clients.delete(client.id)
     this.#closing.add(client)
+    client.roomRates?.end(this.clock.steadyMs())
     this.#heartbeat.unwatch(client)
     this.#dispatch.membership.leaveAll(client)
     this.counters.closes[cause]++

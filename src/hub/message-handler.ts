@@ -42,13 +42,14 @@ function refusedBy(
 
 function overRate(
   rule: RoomRule | undefined,
-  { clock }: Hub,
+  { clock, leftRates: left }: Hub,
   client: Client,
   request: MessageRequest,
   act: 'take' | 'waitMs',
 ): ErrorEnvelope | undefined {
   if (rule?.rate === undefined || request.room === undefined) return undefined
-  client.roomRates ??= new RoomRates()
+  const { user, identity } = client
+  client.roomRates ??= new RoomRates(identity.isNameless ? undefined : { user, left })
   const retryAfterMs = client.roomRates[act](request.room, rule.rate, clock.steadyMs())
   if (retryAfterMs === 0) return undefined
   return { ...refusal('rate_limited', 'too many messages into this room', request), retryAfterMs }

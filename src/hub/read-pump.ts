@@ -3,7 +3,7 @@ import type { Hooks } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import { type Decoded, decode } from '../protocol/codec.ts'
 import type { ErrorEnvelope, JoinRequest, Request } from '../protocol/envelope.ts'
-import { type Answer, Pending } from './answers.ts'
+import { type Answer, Pending, refusal } from './answers.ts'
 import { askAbout } from './asked.ts'
 import type { Client } from './client.ts'
 import { handle } from './handlers.ts'
@@ -221,9 +221,12 @@ export class ReadPump {
     }
   }
 
-  #failed({ id }: Request, error: unknown): ErrorEnvelope {
-    this.#options.log.error({ err: error, client: this.#client.id }, 'request failed')
-    return { type: 'error', code: 'internal', message: 'the server failed', ...(id !== undefined && { id }) }
+  #failed(request: Request, error: unknown): ErrorEnvelope {
+    const count = this.#hub.faults.add()
+    if (count !== undefined)
+      this.#options.log.error({ err: error, client: this.#client.id, count }, 'request failed')
+    const room = 'room' in request ? request.room : undefined
+    return refusal('internal', 'the server failed', { id: request.id, room })
   }
 
   /** Sends an answer behind those that are still outstanding; `answer` never rejects. `bytes` are held until then. */

@@ -95,13 +95,14 @@ export class StreamClient extends Client {
 
   /** The text for all positions when an envelope about a room has been read; undefined where it changes none. */
   #idAfter(envelope: Record<string, unknown>, room: string): string | undefined {
-    const { type, epoch, offset, recovered } = envelope
+    const { type, epoch, offset, recovered, missed } = envelope
     if (type === 'message') return typeof offset === 'number' ? this.#moveTo(room, offset) : undefined
     if (type === 'left') this.#positions.delete(room)
     // One that recovers goes on from where it was, with the messages that follow.
     else if ((type === 'joined' && recovered !== true) || type === 'reset') {
+      // What is asked for by `last` follows, and is not there before it has come.
       if (typeof epoch === 'string' && typeof offset === 'number')
-        this.#positions.set(room, { epoch, offset })
+        this.#positions.set(room, { epoch, offset: offset - (typeof missed === 'number' ? missed : 0) })
       else this.#positions.delete(room)
     } else return undefined
     return this.#id

@@ -49,6 +49,19 @@ t.test("the README's hook refuses, and its call answers as it shows", async (t) 
   await Promise.all([ada.close(), bob.close()])
 })
 
+t.test("the README's rules say what rooms take", async (t) => {
+  const { rules } = await optionsOf(readmeBlock('js', 'export const rules'), '')
+  const server = await serve(t, { rules } as RoomcastOptions)
+  const ada = await connect(server, 'ada')
+  for (const room of ['chat.1', 'cursors.1']) await ada.join(room)
+  const say = (room: string, content: unknown) => ada.request({ type: 'message', room, content })
+  t.match(await say('chat.1', { text: 'hi' }), { type: 'ack' })
+  t.match(await say('chat.1', { text: 7 }), { code: 'bad_content', message: /^content\.text: / })
+  t.match(await say('cursors.1', [1, 2]), { type: 'ack' })
+  t.match(await say('cursors.1', [1]), { code: 'bad_content' })
+  await ada.close()
+})
+
 t.test('the functions of docs/HOOKS.md do what the page says', async (t) => {
   const own = `const mayJoin = async (user, room, { signal }) => !signal.aborted && room !== 'closed'
     const cancelOrder = async (user, id) => id === 7`
@@ -58,7 +71,8 @@ t.test('the functions of docs/HOOKS.md do what the page says', async (t) => {
   const [ada, bob] = [await connect(server, 'ada', { name: 'Ada' }), await connect(server, 'bob')]
   for (const client of [ada, bob]) await client.join('r')
   t.match(await ada.request({ type: 'join', room: 'closed' }), { code: 'refused' })
-  t.match(await ada.request({ type: 'message', room: 'r', content: {} }), { message: 'text is missing' })
+  for (const content of [{}, null])
+    t.match(await ada.request({ type: 'message', room: 'r', content }), { message: 'text is missing' })
   await ada.publish('r', { text: 'damn', n: 1 })
   t.match(await bob.next('message'), { content: { text: '****', n: 1 } })
   t.match(await ada.request({ type: 'call', method: 'time' }), { result: Number })
@@ -112,6 +126,10 @@ async function takesPart(t: Test, ada: Client, bob: Client) {
   t.match(await bob.next('message'), { content: 'hello' })
   t.match(await call('add'), { result: 3 })
   t.match(await call('sub'), { code: 'unknown_method' })
+  for (const params of [undefined, null, { a: 1 }, { a: 'x', b: 2 }, [1, 2]])
+    t.match(await ada.request({ type: 'call', method: 'add', params } as Envelope), { code: 'refused' })
+  await ada.publish('r', null)
+  t.match(await bob.next('message'), { content: null })
 }
 
 /** The one code block of docs/HOOKS.md in this language that has `text`. */

@@ -119,6 +119,7 @@ t.test('a back end that misbehaves costs the request that it was asked about', a
     hang: ['unavailable', () => {}],
     'hang after the head': ['unavailable', (response) => response.writeHead(200).flushHeaders()],
     'hang in the answer': ['unavailable', (response) => response.write('{"result":')],
+    'say no and something else': ['internal', (response) => response.end('{"refuse":"x","result":1}')],
     'close at once': ['unavailable', (response) => response.destroy()],
     'close in the answer': [
       'unavailable',

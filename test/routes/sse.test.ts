@@ -158,6 +158,38 @@ t.test('streams', async (t) => {
   })
 })
 
+t.test('who is cut before what it asked for has come, gets it when it comes back', async (t) => {
+  const server = await serverFor(t)
+  const writer = await connect(server, 'writer')
+  await writer.join('a')
+  for (const n of [1, 2, 3]) await writer.publish('a', n)
+  const stream = open(t, server, '&room=a&last=2')
+  t.match(await stream.next('joined'), {
+    data: { offset: 3, missed: 2 },
+    id: encodePositions(
+      new Map([
+        ['a', { epoch: String((await writer.request({ type: 'join', room: 'a' })).epoch), offset: 1 }],
+      ]),
+    ),
+  })
+  t.match((await stream.next('message')).data, { offset: 2 })
+})
+
+t.test('HTTP/1.0, and a body, are refused', async (t) => {
+  const server = await serverFor(t)
+  const head = `Host: a\r\nAuthorization: Bearer ${tokenFor('a')}\r\n`
+  for (const [text, status] of [
+    [`GET /sse?room=a HTTP/1.0\r\n${head}\r\n`, 400],
+    [`GET /sse?room=a HTTP/1.1\r\n${head}Content-Length: 1\r\n\r\nx`, 400],
+  ] as const) {
+    const socket = createConnection(server.port, server.host)
+    t.teardown(() => socket.destroy())
+    socket.write(text)
+    const answer = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
+    t.equal(Number(String(answer).slice(9, 12)), status, String(answer))
+  }
+})
+
 t.test('a drain tells when to come back, and ends the stream', async (t) => {
   const server = await serverFor(t)
   const stream = open(t, server, '&room=a')

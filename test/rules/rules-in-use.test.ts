@@ -6,15 +6,16 @@ import { configFrom } from '../../src/config.ts'
 import type { Hooks } from '../../src/hooks/hooks.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { ReadPump } from '../../src/hub/read-pump.ts'
+import type { Log } from '../../src/log.ts'
 import { MemoryPresence } from '../../src/presence/memory-presence.ts'
 import { RoomRules } from '../../src/rules/room-rules.ts'
 import type { RulesInput } from '../../src/rules/rules-input.ts'
 import { decodeFrames, FakeSocket, turnEnd } from '../support/fake-socket.ts'
 
-const log = { debug() {}, info() {}, warn() {}, error() {} }
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** A hub with these rules, whose clock the test sets. */
-function hubWith(rules: RulesInput, hooks?: Hooks) {
+function hubWith(rules: RulesInput, hooks?: Hooks, log: Log = silent) {
   const config = configFrom({ rules })
   const clock = { nowMs: 1_000_000, steadyMs: () => clock.nowMs, wallMs: () => clock.nowMs }
   const bridge = new MemoryBridge(config, clock)
@@ -101,6 +102,51 @@ t.test('a rate holds for each client and room by itself, and leaving does not fi
   t.match(await publish(a, 'cursors.1'), refused)
   clock.nowMs += 10_000
   for (const type of ['ack', 'ack', 'error']) t.match(await publish(a, 'cursors.1'), [{ type }])
+})
+
+t.test('who comes back goes on with what the user has left of a rate', async (t) => {
+  const { clock, connect } = hubWith({ slow: { rate: { perSecond: 1 } } })
+  const publishAs = async (user: string) => {
+    const one = connect(user)
+    one.say({ type: 'join', room: 'slow' })
+    await one.got()
+    one.say({ type: 'message', room: 'slow', content: 1, id: 7 })
+    const [answer] = await one.got()
+    one.client.destroy()
+    return answer?.type
+  }
+  t.equal(await publishAs('a'), 'ack')
+  t.equal(await publishAs('a'), 'error')
+  t.equal(await publishAs('b'), 'ack', 'another user has its own')
+  clock.nowMs += 1000
+  t.equal(await publishAs('a'), 'ack')
+  t.equal(await publishAs('a'), 'error')
+})
+
+t.test('a schema that throws is logged once a second, and its answer names the room', async (t) => {
+  const lines: unknown[] = []
+  const { clock, connect } = hubWith(
+    {
+      r: {
+        content: z.any().refine(() => {
+          throw new Error('no')
+        }),
+      },
+    },
+    undefined,
+    {
+      ...silent,
+      error: (fields: object) => lines.push(fields),
+    },
+  )
+  const a = connect('a')
+  a.say({ type: 'join', room: 'r' })
+  for (let n = 0; n < 3; n++) a.say({ type: 'message', room: 'r', content: n, id: 1 })
+  t.match((await a.got()).slice(-1), [{ type: 'error', code: 'internal', room: 'r', id: 1 }])
+  clock.nowMs += 1000
+  a.say({ type: 'message', room: 'r', content: 4 })
+  await a.got()
+  t.match(lines, [{ count: 1 }, { count: 3 }])
 })
 
 t.test('a hook is not asked about what is over a rate', async (t) => {
