@@ -16,7 +16,7 @@ export const metricsPlugin = fp(
     app.decorate('roomcastMetrics', new Metrics(app.hub))
     const { roomcastWebhooks: webhooks, roomcastHookBounds: hooks } = app
     if (hooks !== undefined) app.roomcastMetrics.add(() => hookReadings(hooks))
-    if (webhooks !== undefined) app.roomcastMetrics.add(() => webhookReadings(webhooks.all))
+    if (webhooks !== undefined) app.roomcastMetrics.add(() => webhookReadings(webhooks))
   },
   { name: 'roomcast-metrics', dependencies: ['roomcast-hub', 'roomcast-hooks', 'roomcast-webhooks'] },
 )

@@ -2,6 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { systemClock } from '../src/clock.ts'
 import type { Config } from '../src/config.ts'
+import { TIMES_MS } from '../src/hooks/hook-bounds.ts'
+import { Distribution } from '../src/hub/distribution.ts'
 import type { Webhooks } from '../src/webhooks/webhooks.ts'
 
 declare module 'fastify' {
@@ -13,6 +15,8 @@ declare module 'fastify' {
 
 /** Bytes of an answer, of which the status alone counts. */
 const ANSWER_BYTES = 65_536
+/** A batch that was refused for so long is dropped. */
+const GIVE_UP_MS = 60 * 60_000
 /** At the end, time to send what is left; within SHUTDOWN_GRACE_MS. */
 const CLOSE_MS = 3000
 
@@ -34,11 +38,13 @@ async function senders({ log }: FastifyInstance, config: Config): Promise<Webhoo
   const { Webhooks } = await import('../src/webhooks/webhooks.ts')
   const { webhookEvents: events, webhookFormat: format, webhookSecret: secrets } = config
   const { webhookTimeoutMs: timeoutMs, webhookQueueMaxBytes } = config
+  const times = new Distribution(TIMES_MS)
   const webhooks = config.webhookUrl.map((url) => {
     const limits = { connections: 1, maxBytes: ANSWER_BYTES, clock: systemClock }
     const backEnd = new BackEnd({ url, secrets, ...limits })
     const { host } = new URL(url)
-    return new Webhook({ backEnd, host, format, timeoutMs, maxBytes: webhookQueueMaxBytes, log })
+    const bounds = { timeoutMs, maxBytes: webhookQueueMaxBytes, giveUpMs: GIVE_UP_MS }
+    return new Webhook({ backEnd, host, format, ...bounds, times, clock: systemClock, log })
   })
-  return new Webhooks({ webhooks, events, format, clock: systemClock })
+  return new Webhooks({ webhooks, times, events, format, clock: systemClock })
 }

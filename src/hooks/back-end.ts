@@ -49,8 +49,12 @@ export class BackEnd {
     try {
       const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal })
       const text = await this.#textOf(response.body)
-      const { statusCode: status } = response
-      if (status < 200 || status > 299) throw new Unanswered(`status ${status}`)
+      const { statusCode: status, headers: answered } = response
+      if (status < 200 || status > 299)
+        throw new Unanswered(
+          `status ${status}`,
+          retryAfterMs(answered['retry-after'], this.#options.clock.wallMs()),
+        )
       return text
     } catch (error) {
       if (error instanceof Unanswered || error instanceof TypeError) throw error
@@ -81,6 +85,13 @@ export class BackEnd {
   async close(): Promise<void> {
     await this.#pool.destroy()
   }
+}
+
+/** RFC 9110 section 10.2.3: seconds, or a date. */
+function retryAfterMs(header: string | string[] | undefined, wallMs: number): number | undefined {
+  if (typeof header !== 'string') return undefined
+  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - wallMs
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
 
 /** An id of a request, as Standard Webhooks has it. */

@@ -21,7 +21,7 @@ export interface HookBoundsOptions {
 }
 
 /** Milliseconds, from a function of the app to a back end that is slow. */
-const TIMES_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+export const TIMES_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
 
 /** How a hook has done. */
 export interface HookSeen {
@@ -33,6 +33,13 @@ export interface HookSeen {
 /** A hook could not be asked, or not in time; that it is worth another try is what the peer is told. */
 export class Unanswered extends Error {
   override name = 'Unanswered'
+  /** What the answer says of when to try again. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(message: string, retryAfterMs?: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
+  }
 }
 
 /** One hook or call: `bytes` is what it keeps in memory meanwhile. */

@@ -48,7 +48,7 @@ export const messageRequest = z
     type: z.literal('message'),
     room: roomName.optional(),
     /** The sender's own JSON text, put in by the codec; it is relayed as it stands. */
-    content: z.string(),
+    content: z.string().meta({ json: true }),
     echo: z.boolean().optional(),
     key: z.string().min(1).max(64).optional(),
     /** False: it is delivered and forgotten. */
@@ -79,7 +79,7 @@ export const callRequest = z.object({
   type: z.literal('call'),
   method: z.string().min(1).max(128),
   /** The caller's own JSON text, put in by the codec. */
-  params: z.string().optional(),
+  params: z.string().meta({ json: true }).optional(),
 })
 
 export type JoinRequest = z.infer<typeof joinRequest>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import * as api from './api.ts'
+import { jsonSchemaOf } from './json-schema.ts'
 
 /** One thing that can be asked of the API. */
 export interface Operation {
@@ -84,7 +85,7 @@ export function openApi(version: string): object {
       responses: {
         problem: {
           description: 'Not done; `code` says why.',
-          content: { 'application/problem+json': { schema: schemaOf(api.problem, 'output') } },
+          content: { 'application/problem+json': { schema: jsonSchemaOf(api.problem, 'output') } },
         },
       },
     },
@@ -99,13 +100,13 @@ function described({ method, path, summary, query, body, isBodyOptional, answer 
     ...(body !== undefined && {
       requestBody: {
         required: isBodyOptional !== true,
-        content: { 'application/json': { schema: schemaOf(body, 'input') } },
+        content: { 'application/json': { schema: jsonSchemaOf(body, 'input') } },
       },
     }),
     responses: {
       200: {
         description: 'Done.',
-        content: { 'application/json': { schema: schemaOf(answer, 'output') } },
+        content: { 'application/json': { schema: jsonSchemaOf(answer, 'output') } },
       },
       default: { $ref: '#/components/responses/problem' },
     },
@@ -120,21 +121,6 @@ function inPath(path: string): object[] {
 }
 
 function inQuery(query: z.ZodObject): object[] {
-  const { properties = {} } = schemaOf(query, 'input') as { properties?: Record<string, object> }
+  const { properties = {} } = jsonSchemaOf(query, 'input') as { properties?: Record<string, object> }
   return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', schema }))
-}
-
-/** A content is any JSON: its text is cut out of the body before the schema sees it. */
-function schemaOf(schema: z.ZodType, io: 'input' | 'output'): object {
-  const { $schema: _, ...json } = z.toJSONSchema(schema, {
-    io,
-    unrepresentable: 'any',
-    override: ({ jsonSchema }) => {
-      if (jsonSchema.json !== true) return
-      delete jsonSchema.json
-      delete jsonSchema.type
-      jsonSchema.description = 'Any JSON, relayed byte for byte.'
-    },
-  })
-  return json
 }

@@ -12,7 +12,7 @@ const BATCH_CHARS = 256 * 1024
 export class EventQueue {
   readonly dropped = Object.fromEntries(eventNames.map((name) => [name, 0])) as Record<EventName, number>
   readonly #maxBytes: number
-  #texts: string[] = []
+  #waiting: { type: EventName; text: string }[] = []
   #bytes = 0
 
   constructor(maxBytes: number) {
@@ -25,33 +25,41 @@ export class EventQueue {
   }
 
   get size(): number {
-    return this.#texts.length
+    return this.#waiting.length
   }
 
-  /** Without room the event is counted as dropped. */
-  add(type: EventName, text: string): void {
+  /** Without room the event is counted as dropped, and false returned. */
+  add(type: EventName, text: string): boolean {
     const bytes = heldBy(text)
     if (this.#bytes + bytes > this.#maxBytes) {
       this.dropped[type]++
-      return
+      return false
     }
     this.#bytes += bytes
-    this.#texts.push(text)
+    this.#waiting.push({ type, text })
+    return true
   }
 
   /** The first events, as many as a request has; at least one, if there is one. */
   batch(): string[] {
     let chars = 0
-    const end = this.#texts.slice(0, BATCH_EVENTS).findIndex((text, index) => {
+    const first = this.#waiting.slice(0, BATCH_EVENTS).map(({ text }) => text)
+    const end = first.findIndex((text, index) => {
       chars += text.length
       return index > 0 && chars > BATCH_CHARS
     })
-    return this.#texts.slice(0, end === -1 ? BATCH_EVENTS : end)
+    return end === -1 ? first : first.slice(0, end)
   }
 
   /** Takes the first `count` events out. */
   remove(count: number): void {
-    for (const text of this.#texts.splice(0, count)) this.#bytes -= heldBy(text)
+    for (const { text } of this.#waiting.splice(0, count)) this.#bytes -= heldBy(text)
+  }
+
+  /** The same, counted as dropped. */
+  giveUp(count: number): void {
+    for (const { type } of this.#waiting.slice(0, count)) this.dropped[type]++
+    this.remove(count)
   }
 }
 

@@ -1,11 +1,16 @@
 import { setImmediate as turnsEnd } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
 import { type BackEnd, newId } from '../hooks/back-end.ts'
+import { Unanswered } from '../hooks/hook-bounds.ts'
+import type { Distribution } from '../hub/distribution.ts'
 import type { Log } from '../log.ts'
 import { EventQueue } from './event-queue.ts'
 import { bodyOf, type EventName, type WebhookFormat } from './events.ts'
 
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000
+/** A receiver may ask for a longer one. */
+const LONGEST_WISH_MS = 10 * 60_000
 
 export interface WebhookOptions {
   backEnd: Pick<BackEnd, 'post' | 'close'>
@@ -14,6 +19,11 @@ export interface WebhookOptions {
   format: WebhookFormat
   timeoutMs: number
   maxBytes: number
+  /** A batch that is refused for so long is dropped, so that it does not hold up what is behind it for ever. */
+  giveUpMs: number
+  /** How long the requests took, in ms. */
+  times: Distribution
+  clock: Clock
   log: Log
 }
 
@@ -28,6 +38,8 @@ export class Webhook {
   #running: Promise<void> | undefined
   #isEnded = false
   #isFailing = false
+  /** Events dropped since the receiver last took one. */
+  #dropped = 0
   /** Ends the request or the pause under way. */
   #interrupt: () => void = () => undefined
 
@@ -37,7 +49,7 @@ export class Webhook {
   }
 
   add(type: EventName, text: string): void {
-    this.queue.add(type, text)
+    if (!this.queue.add(type, text)) this.#drop(1, 'the queue is full')
     this.#running ??= this.#run()
   }
 
@@ -67,35 +79,56 @@ export class Webhook {
   async #deliver(batch: readonly string[]): Promise<void> {
     const { body, contentType } = bodyOf(batch, this.#options.format)
     const id = newId()
+    const { clock, giveUpMs } = this.#options
+    const beganMs = clock.steadyMs()
     for (let pauseMs = FIRST_PAUSE_MS; !this.#isEnded; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      if (await this.#isTaken(body, { id, contentType })) {
+      const fault = await this.#send(body, { id, contentType })
+      if (fault === undefined) {
         this.queue.remove(batch.length)
         this.sent += batch.length
         return
       }
+      if (clock.steadyMs() - beganMs >= giveUpMs) {
+        this.queue.giveUp(batch.length)
+        this.#drop(batch.length, 'refused for too long')
+        return
+      }
+      const wishMs = (fault instanceof Unanswered && fault.retryAfterMs) || 0
       // Full jitter: nodes that failed together do not come back together.
-      if (!this.#isEnded) await this.#pause(Math.random() * pauseMs)
+      if (!this.#isEnded) await this.#pause(Math.min(wishMs, LONGEST_WISH_MS) + Math.random() * pauseMs)
     }
   }
 
-  async #isTaken(body: string, as: { id: string; contentType: string }): Promise<boolean> {
-    const { backEnd, host, timeoutMs, log } = this.#options
+  /** The first of a run is logged; how many there were, when the receiver is back. */
+  #drop(count: number, reason: string): void {
+    const { host, log } = this.#options
+    if (this.#dropped === 0) log.warn({ host, reason }, 'webhook events dropped')
+    this.#dropped += count
+  }
+
+  /** Why the receiver has not taken it; undefined when it has. */
+  async #send(body: string, as: { id: string; contentType: string }): Promise<Error | undefined> {
+    const { backEnd, host, timeoutMs, times, clock, log } = this.#options
+    const startedAtMs = clock.steadyMs()
     const attempt = new AbortController()
     this.#interrupt = () => attempt.abort()
     const timer = setTimeout(this.#interrupt, timeoutMs)
     try {
       await backEnd.post(body, attempt.signal, as)
-      if (this.#isFailing) log.info({ host }, 'webhook recovered')
+      if (this.#isFailing || this.#dropped > 0)
+        log.info({ host, dropped: this.#dropped }, 'webhook recovered')
       this.#isFailing = false
-      return true
+      this.#dropped = 0
+      return undefined
     } catch (error) {
       this.failures++
-      const { message } = error as Error
-      if (!this.#isFailing) log.warn({ host, reason: message }, 'webhook failing')
+      const fault = error as Error
+      if (!this.#isFailing) log.warn({ host, reason: fault.message }, 'webhook failing')
       this.#isFailing = true
-      return false
+      return fault
     } finally {
       clearTimeout(timer)
+      times.add(clock.steadyMs() - startedAtMs)
     }
   }
 

@@ -2,12 +2,15 @@ import type { Clock } from '../clock.ts'
 import type { Cause } from '../hub/cause.ts'
 import type { Client } from '../hub/client.ts'
 import type { ClientWatch } from '../hub/client-watch.ts'
+import type { Distribution } from '../hub/distribution.ts'
 import type { MessageWatch, PublishedMessage, RoomWatch } from '../hub/room-watch.ts'
 import { type EventName, newEventId, textOf, type WebhookEvent, type WebhookFormat } from './events.ts'
 import type { Webhook } from './webhook.ts'
 
 export interface WebhooksOptions {
   webhooks: readonly Webhook[]
+  /** How long their requests took, in ms. */
+  times: Distribution
   events: readonly EventName[]
   format: WebhookFormat
   clock: Clock
@@ -16,11 +19,13 @@ export interface WebhooksOptions {
 /** Tells every receiver of this node's clients, and of users in rooms (docs/WEBHOOKS.md). */
 export class Webhooks implements ClientWatch, RoomWatch, MessageWatch {
   readonly all: readonly Webhook[]
+  readonly times: Distribution
   readonly #options: WebhooksOptions
 
   constructor(options: WebhooksOptions) {
     this.#options = options
     this.all = options.webhooks
+    this.times = options.times
   }
 
   connected(node: string, { id: client, user }: Client): void {

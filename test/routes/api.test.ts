@@ -295,7 +295,7 @@ t.test('the OpenAPI document is valid, and has the routes that there are', async
   t.strictSame(
     `${JSON.stringify(body, undefined, 2)}\n`,
     readFileSync('docs/openapi.json', 'utf8'),
-    'npm run openapi',
+    'npm run specs',
   )
   const validator = new Validator()
   t.match(await validator.validate(body), { valid: true })
