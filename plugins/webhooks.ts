@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { systemClock } from '../src/clock.ts'
 import type { Config } from '../src/config.ts'
+import { Distribution } from '../src/distribution.ts'
 import { TIMES_MS } from '../src/hooks/hook-bounds.ts'
-import { Distribution } from '../src/hub/distribution.ts'
 import type { Webhooks } from '../src/webhooks/webhooks.ts'
 
 declare module 'fastify' {

@@ -45,6 +45,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'leaves',
     'src/version.ts',
     'src/clock.ts',
+    'src/distribution.ts',
     'src/log.ts',
     'src/bounded-map.ts',
     'src/request-head.ts',

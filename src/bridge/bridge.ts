@@ -1,3 +1,4 @@
+import type { Distribution } from '../distribution.ts'
 import type { Position, Scope } from '../protocol/envelope.ts'
 
 /** A message on its way to a room, or to everybody when `room` is undefined. */
@@ -79,6 +80,14 @@ export interface MasterStatus {
 export interface LinkStatus {
   state: 'up' | 'down'
   reason?: string
+}
+
+/** How the way to the other nodes has done. */
+export interface BridgeFigures {
+  /** Milliseconds from this node's heartbeat until it is heard back, as a message would be. */
+  readonly lag: Distribution
+  /** Times that a server did not answer. */
+  stalls: number
 }
 
 /** All nodes that this one knows of, itself included. */
@@ -183,6 +192,8 @@ export interface Bridge {
   keep(notes: readonly Note[]): Kept | Promise<Kept>
   /** The next notes that other nodes have had kept; undefined when that cannot be read now. Never rejects. */
   readNotes(): Promise<NotesRead | undefined>
+  /** Undefined where there are no other nodes. */
+  readonly figures?: BridgeFigures
   status(): BridgeStatus
   cluster(): ClusterStatus | undefined
   close(): Promise<void>

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { Distribution } from '../distribution.ts'
 import type { Log } from '../log.ts'
 import { messageText } from '../protocol/codec.ts'
 import type { Scope } from '../protocol/envelope.ts'
@@ -36,6 +37,8 @@ import type { RedisTarget } from './redis-url.ts'
 
 /** How often what has lapsed is swept. */
 const SWEEP_MS = 1000
+/** From a Redis beside us to one that is about to count as away. */
+const LAG_MS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
 /** How often a start looks whether Redis is there. */
 const UP_CHECK_MS = 20
 
@@ -59,6 +62,7 @@ export class RedisBridge implements Bridge {
   readonly #nodes: RedisNodes
   readonly #nodeChannel: RedisNodeChannel
   readonly roomChannels: RedisRoomChannels
+  readonly figures = { lag: new Distribution(LAG_MS), stalls: 0 }
   /** Takes what has no master: for this node's members. */
   readonly #offline: RedisPublisher
   /** Rooms by channel, for those that are subscribed. */
@@ -218,6 +222,7 @@ export class RedisBridge implements Bridge {
       {
         ...this.#options,
         ...this.#ofAllPublishers(),
+        figures: this.figures,
         server,
         isSharded: this.#options.target.kind === 'cluster',
         announcement: () => this.#nodes.announcement(this.#host?.node ?? '', this.#host?.countClients() ?? 0),

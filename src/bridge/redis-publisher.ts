@@ -42,6 +42,7 @@ export interface RedisPublisherOptions {
   nextSequence(): number
   /** The tag of the room's slot's beginnings. */
   beginningsTag(channel: string): string
+  onStalled?(): void
   /** The connection, while both links are up. */
   client(): RedisClient | undefined
   /** Whether what is published to the room comes back to this node. */
@@ -170,6 +171,7 @@ export class RedisPublisher {
     if (sinceMs === undefined || this.#isStalled) return
     if (this.#now - Math.max(sinceMs, this.#answeredAtMs) < STALL_MS) return
     this.#isStalled = true
+    this.#options.onStalled?.()
     this.#options.log.warn({}, 'redis does not answer')
     this.giveUpFlights()
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import { type LinkStatus, noReplay, type Replay, type ReplayRequest } from './bridge.ts'
+import { type BridgeFigures, type LinkStatus, noReplay, type Replay, type ReplayRequest } from './bridge.ts'
 import { RedisClient, type RedisServer } from './redis-client.ts'
 import { RedisClock } from './redis-clock.ts'
 import { hasLostScripts, isElsewhere } from './redis-fault.ts'
@@ -22,6 +22,7 @@ const RETIRE_MS = 3000
 
 export interface RedisShardOptions
   extends Pick<RedisPublisherOptions, 'marks' | 'nextSequence' | 'beginningsTag'> {
+  figures: BridgeFigures
   server: RedisServer
   /** Whether it is one of a Cluster's masters. */
   isSharded: boolean
@@ -63,6 +64,8 @@ export class RedisShard {
   readonly #gaps = new Set<string>()
   #place: ShardPlace
   #echoAtMs = 0
+  /** When the first heartbeat was sent that is not heard yet. */
+  #toldAtMs: number | undefined
   #isLeaving = false
   #isRetired = false
 
@@ -83,6 +86,7 @@ export class RedisShard {
     this.subscriptions.want(place.beatChannel)
     this.publisher = new RedisPublisher({
       ...options,
+      onStalled: () => options.figures.stalls++,
       redisClock: this.#redisClock,
       client: () => (this.#mayPublish ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.subscriptions.isActive(options.keys.channel(room)),
@@ -110,6 +114,7 @@ export class RedisShard {
         client.onMessage((channel, payload) => options.onMessage(channel.toString(), payload))
         await this.subscriptions.resume(client, progress)
         this.#echoAtMs = options.clock.steadyMs()
+        this.#toldAtMs = undefined
       },
       probe: (client) => this.#listen(client),
       onUp: () => this.#endGaps(),
@@ -181,7 +186,11 @@ export class RedisShard {
 
   /** This node has heard its own announcement through this server. */
   heardItself(channel: string): void {
-    if (channel === this.#place.beatChannel) this.#echoAtMs = this.#options.clock.steadyMs()
+    if (channel !== this.#place.beatChannel) return
+    const { clock, figures } = this.#options
+    this.#echoAtMs = clock.steadyMs()
+    if (this.#toldAtMs !== undefined) figures.lag.add(this.#echoAtMs - this.#toldAtMs)
+    this.#toldAtMs = undefined
   }
 
   /** A room's messages may have passed this node by; they are read when that can be done. */
@@ -233,6 +242,7 @@ export class RedisShard {
     const { keys, clock } = this.#options
     const { beatChannel, tag } = this.#place
     const sentAtMs = clock.steadyMs()
+    this.#toldAtMs ??= sentAtMs
     const args = [beatChannel, this.#options.announcement(), HEARTBEAT_TTL_MS, client.publishCommand]
     const beat = () => client.run(heartbeatScript, [keys.heartbeat(tag)], args)
     const redisMs = Number(await withScripts(client, beat))

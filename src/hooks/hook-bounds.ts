@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { Distribution } from '../hub/distribution.ts'
+import { Distribution } from '../distribution.ts'
 import type { Log } from '../log.ts'
 import { Seldom } from '../seldom.ts'
 import { type Answer, type Asking, Denial, type HookName, hookNames } from './hooks.ts'

@@ -1,8 +1,8 @@
+import { Distribution } from '../distribution.ts'
 import { requestTypes } from '../protocol/codec.ts'
 import { type ErrorCode, errorCodes, type RefusalCode, refusals } from '../protocol/codes.ts'
 import type { RequestType } from '../protocol/envelope.ts'
 import { type Cause, causes } from './cause.ts'
-import { Distribution } from './distribution.ts'
 
 /** Milliseconds, from a LAN to a phone in a tunnel. */
 const ROUND_TRIPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]

@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
-import type { Distribution } from '../hub/distribution.ts'
+import type { Distribution } from '../distribution.ts'
 import type { Hub } from '../hub/hub.ts'
 import { version } from '../version.ts'
 import type { Sums } from './sums.ts'
@@ -28,6 +28,7 @@ export function readings(hub: Hub, sums: Sums): Reading[] {
       node: hub.node,
     }),
     gauge('clients', 'Clients connected to this node', hub.size),
+    gauge('users', 'Users of those clients; a user of several processes counts in each', sums.users),
     gauge('rooms', 'Rooms with members on this node', hub.rooms.size),
     gauge('memberships', 'Memberships of clients in rooms on this node', sums.memberships),
     gauge('outbox_bytes', 'Bytes that wait for clients whose sockets do not take them', sums.outboxBytes),

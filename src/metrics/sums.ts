@@ -5,9 +5,11 @@ const CLIENTS_A_LOOK = 256
 /** For so long at a time: a scrape must not hold up the clients that it counts. */
 const SLICE_MS = 4
 
-/** What the clients have between them. All but `memberships` and `outboxBytes` only grow. */
+/** What the clients have between them. All but `memberships`, `users` and `outboxBytes` only grow. */
 export interface Sums {
   memberships: number
+  /** Different ones that have clients here. */
+  users: number
   outboxBytes: number
   messagesIn: number
   messagesOut: number
@@ -20,10 +22,12 @@ export interface Sums {
  * meanwhile are counted as they were; with what is gone at the beginning the sums never fall.
  */
 export async function sumsOf(hub: Hub): Promise<Sums> {
-  const sums = { memberships: 0, outboxBytes: 0, ...hub.counters.gone }
+  const users = new Set<string>()
+  const sums = { memberships: 0, users: 0, outboxBytes: 0, ...hub.counters.gone }
   const clients = hub.everySocket()
   let endsAt = performance.now() + SLICE_MS
   for (const [index, client] of clients.entries()) {
+    users.add(client.user)
     sums.memberships += client.rooms.size
     sums.outboxBytes += client.outboxBytes
     sums.messagesIn += client.messagesIn
@@ -35,5 +39,6 @@ export async function sumsOf(hub: Hub): Promise<Sums> {
       endsAt = performance.now() + SLICE_MS
     }
   }
+  sums.users = users.size
   return sums
 }

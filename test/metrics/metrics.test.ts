@@ -3,7 +3,7 @@
 import Fastify from 'fastify'
 import t from 'tap'
 import { roomcast } from '../../src/app.ts'
-import { Distribution } from '../../src/hub/distribution.ts'
+import { Distribution } from '../../src/distribution.ts'
 import { connect } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { startRedis } from '../support/redis.ts'
@@ -52,7 +52,9 @@ t.test('what clients do is counted', async (t) => {
     10_000,
   )
   t.equal(seen.get('roomcast_clients'), 1)
+  t.equal(seen.get('roomcast_users'), 1)
   t.equal(seen.get('roomcast_rooms'), 1)
+  t.notOk(seen.has('roomcast_bridge_stalls_total'), 'there are no other nodes')
   t.equal(seen.get('roomcast_memberships'), 1)
   t.equal(seen.get('roomcast_connects_total'), 2)
   t.equal(seen.get('roomcast_requests_total{type="join"}'), 3)
@@ -115,6 +117,32 @@ t.test('one scrape tells of all workers, whichever is asked', async (t) => {
   t.equal([...seen.keys()].filter((name) => name.startsWith('roomcast_info')).length, 2)
   t.equal(seen.get('roomcast_bridge_up'), 1)
   for (const client of clients) await client.close()
+})
+
+t.test('with Redis, the way there and back is measured, and its stalls are counted', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const server = await startServer({ REDIS_URL: redis.url })
+  t.teardown(() => server.stop())
+  const [one, two] = [await connect(server, 'ada'), await connect(server, 'ada')]
+  await one.join('r')
+  const until = (what: string, isSo: (values: Map<string, number>) => boolean) =>
+    pollUntil(
+      what,
+      async () => ((values) => (isSo(values) ? values : undefined))(await scrape(server)),
+      10_000,
+    )
+  const lagCount = (values: Map<string, number>) => values.get('roomcast_bridge_lag_seconds_count') ?? 0
+  const seen = await until('two heartbeats were heard', (values) => lagCount(values) >= 2)
+  t.match(seen.get('roomcast_users'), 1)
+  t.equal(seen.get('roomcast_bridge_stalls_total'), 0)
+  t.ok((seen.get('roomcast_bridge_lag_seconds_sum') ?? 9) < 1)
+  redis.freeze()
+  one.say('r', 'into the ice')
+  await until('the stall is counted', (values) => values.get('roomcast_bridge_stalls_total') === 1)
+  redis.thaw()
+  await until('it is up again', (values) => values.get('roomcast_bridge_up') === 1 && lagCount(values) >= 3)
+  await Promise.all([one.close(), two.close()])
 })
 
 t.test('a distribution counts what is up to each bound', async (t) => {

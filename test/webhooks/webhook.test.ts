@@ -1,7 +1,7 @@
 // One sender, with a clock and a receiver of the test's own.
 import t from 'tap'
+import { Distribution } from '../../src/distribution.ts'
 import { Unanswered } from '../../src/hooks/hook-bounds.ts'
-import { Distribution } from '../../src/hub/distribution.ts'
 import { Webhook } from '../../src/webhooks/webhook.ts'
 import { pollUntil } from '../support/until.ts'
 
