@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import type { Config } from '../src/config.ts'
 import { drain } from '../src/hub/drain.ts'
 import { Hub } from '../src/hub/hub.ts'
+import type { HubOptions } from '../src/hub/hub-options.ts'
 import { RoomRules } from '../src/rules/room-rules.ts'
 
 declare module 'fastify' {
@@ -15,7 +16,7 @@ declare module 'fastify' {
 export const hubPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const rules = new RoomRules(config.roomRules, config)
-    const hub = new Hub({
+    const hub = await createHub(app.roomcastTracer, {
       bridge: app.bridge,
       presence: app.roomcastPresence,
       limits: config,
@@ -45,6 +46,13 @@ export const hubPlugin = fp(
       'roomcast-hooks',
       'roomcast-tokens',
       'roomcast-webhooks',
+      'roomcast-tracing',
     ],
   },
 )
+
+async function createHub(tracer: FastifyInstance['roomcastTracer'], options: HubOptions): Promise<Hub> {
+  if (tracer === undefined) return new Hub(options)
+  const { TracedHub } = await import('../src/tracing/traced-hub.ts')
+  return new TracedHub(options, tracer)
+}

@@ -84,6 +84,7 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
         (...parts) => new StreamClient(...parts, positionsIn(rooms, since)),
       )
       socket.serve(client)
+      request.roomcastUpgrade?.accepted(client, 200)
       const { last, presence } = parsed.data
       const more = { ...(last !== undefined && { last }), ...(presence === true && { presence }) }
       const joins = joinsOf([...rooms], since).map((join) => ({ ...join, ...more }))

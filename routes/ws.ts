@@ -64,6 +64,7 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       // The plugin's own listener holds on to the request.
       hubSocket.removeAllListeners('error')
       const client = hub.connect(hubSocket, identity)
+      request.roomcastUpgrade?.accepted(client, 101)
       const pump = new ReadPump(hub, client, options, bucketOf(identity, request))
       hubSocket.serve(client, pump, read)
       if (identity.rooms !== undefined) pump.joinFirst(joinsOf(identity.rooms, sinceOf(request.query)))

@@ -13,6 +13,7 @@ import { rateLimitPlugin } from '../plugins/rate-limit.ts'
 import { redisPlugin } from '../plugins/redis.ts'
 import { roomsPlugin } from '../plugins/rooms.ts'
 import { tokensPlugin } from '../plugins/tokens.ts'
+import { tracingPlugin, upgradeTracingPlugin } from '../plugins/tracing.ts'
 import { checkUpgradesAreFree } from '../plugins/upgrade-guard.ts'
 import { webhooksPlugin } from '../plugins/webhooks.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
@@ -60,6 +61,7 @@ export const roomcast = fp(
     checkUpgradesAreFree(app)
     if (/[:*]/.test(app.prefix + prefix))
       throw new ConfigError('prefix: no parameters, clients have one path')
+    await app.register(tracingPlugin)
     await app.register(descriptorsPlugin)
     await app.register(tokensPlugin, { config, keys })
     await app.register(bridgePlugin, { config })
@@ -75,6 +77,7 @@ export const roomcast = fp(
     await app.register(
       async (scope) => {
         scope.setErrorHandler(answerRefusal)
+        await scope.register(upgradeTracingPlugin, { routes: ['/ws', '/sse'] })
         await scope.register(pipelinesPlugin)
         await scope.register(authPlugin)
         await scope.register(redisPlugin, { config })

@@ -37,7 +37,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/auth/tokens.ts',
     'src/bridge/redis-url.ts',
   ],
-  ['adapters', 'src/bridge/', 'src/presence/', 'src/hooks/', 'src/webhooks/', 'src/auth/', 'src/metrics/'],
+  ['adapters', 'src/bridge/', 'src/presence/', 'src/hooks/', 'src/webhooks/', 'src/auth/', 'src/metrics/', 'src/tracing/'],
   ['config', 'src/config.ts', 'src/settings.ts', 'src/setting-kinds.ts'],
   ['hub', 'src/hub/'],
   ['protocol', 'src/protocol/'],

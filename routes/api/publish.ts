@@ -1,7 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../src/config.ts'
-import { type Author, Denied, Posts } from '../../src/hub/posts.ts'
+import { type Author, Denied, type Post, Posts } from '../../src/hub/posts.ts'
 import { publishBody, type SendBody, sendBody, TARGETS } from '../../src/protocol/api.ts'
+import { traceparent } from '../../src/protocol/envelope.ts'
 import { itemsOf, readMessage, textOf } from './body.ts'
 import { roomIn } from './names.ts'
 import { orProblem } from './problem.ts'
@@ -20,10 +21,15 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
   app.post('/rooms/:room/messages', { bodyLimit: maxMessageBytes + ENVELOPE_BYTES }, async (request) => {
     const room = roomIn(request)
     const message = readMessage(textOf(request.body), publishBody, limits)
-    return orProblem(await posts.publish(request.apiAuthor, { room, ...message }))
+    return orProblem(await posts.publish(request.apiAuthor, { room, ...tracedBy(request), ...message }))
   })
 
-  const send = (author: Author, { rooms, users, broadcast, ...message }: SendBody): Promise<object[]> => {
+  const send = (
+    author: Author,
+    trace: Traced,
+    { rooms, users, broadcast, ...body }: SendBody,
+  ): Promise<object[]> => {
+    const message = { ...trace, ...body }
     if (users !== undefined)
       return Promise.all([result({ users }, posts.publishToUsers(author, users, message))])
     if (broadcast !== undefined)
@@ -32,16 +38,27 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
     return Promise.all(targets.map((room) => result({ room }, posts.publish(author, { room, ...message }))))
   }
   const bodyLimit = Math.max(LIST_BYTES, maxMessageBytes + ENVELOPE_BYTES)
-  app.post('/messages', { bodyLimit }, async ({ body, apiAuthor }) => {
+  app.post('/messages', { bodyLimit }, async (request) => {
+    const { body, apiAuthor } = request
     const text = textOf(body)
+    const trace = tracedBy(request)
     // A list begins with a bracket, and a message is an object.
-    if (!/^\s*\[/.test(text)) return { results: await send(apiAuthor, readMessage(text, sendBody, limits)) }
+    if (!/^\s*\[/.test(text))
+      return { results: await send(apiAuthor, trace, readMessage(text, sendBody, limits)) }
     // All are read before the first is sent, and they are sent in their order.
     const sends = itemsOf(text, TARGETS, maxNesting).map((item) => readMessage(item, sendBody, limits))
     const answers: object[] = []
-    for (const one of sends) answers.push({ results: await send(apiAuthor, one) })
+    for (const one of sends) answers.push({ results: await send(apiAuthor, trace, one) })
     return answers
   })
+}
+
+type Traced = Pick<Post, 'traceparent'>
+
+/** By the header, which whoever is on the way may have written: one that is none counts for nothing, as W3C has it. */
+function tracedBy({ headers }: FastifyRequest): Traced {
+  const { success, data } = traceparent.safeParse(headers.traceparent)
+  return success ? { traceparent: data } : {}
 }
 
 /** One answer for each target; what one is refused, the others are not. */

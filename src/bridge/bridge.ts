@@ -86,6 +86,8 @@ export interface LinkStatus {
 export interface BridgeFigures {
   /** Milliseconds from this node's heartbeat until it is heard back, as a message would be. */
   readonly lag: Distribution
+  /** Milliseconds from handing a publish to a server until it is back for this node's members. */
+  readonly delivery: Distribution
   /** Times that a server did not answer. */
   stalls: number
 }

@@ -62,7 +62,7 @@ export class RedisBridge implements Bridge {
   readonly #nodes: RedisNodes
   readonly #nodeChannel: RedisNodeChannel
   readonly roomChannels: RedisRoomChannels
-  readonly figures = { lag: new Distribution(LAG_MS), stalls: 0 }
+  readonly figures = { lag: new Distribution(LAG_MS), delivery: new Distribution(LAG_MS), stalls: 0 }
   /** Takes what has no master: for this node's members. */
   readonly #offline: RedisPublisher
   /** Rooms by channel, for those that are subscribed. */
@@ -198,6 +198,7 @@ export class RedisBridge implements Bridge {
     return {
       keys: this.#keys,
       marks: this.#marks,
+      figures: this.figures,
       nextSequence: () => ++this.#sequence,
       beginningsTag: (channel: string) => this.#shards.tagOf(channel),
     }
@@ -222,7 +223,6 @@ export class RedisBridge implements Bridge {
       {
         ...this.#options,
         ...this.#ofAllPublishers(),
-        figures: this.figures,
         server,
         isSharded: this.#options.target.kind === 'cluster',
         announcement: () => this.#nodes.announcement(this.#host?.node ?? '', this.#host?.countClients() ?? 0),

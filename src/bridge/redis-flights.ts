@@ -1,3 +1,4 @@
+import type { Distribution } from '../distribution.ts'
 import type { Position } from '../protocol/envelope.ts'
 import type { Publication, Published } from './bridge.ts'
 import type { OutgoingMessage } from './redis-payload.ts'
@@ -37,11 +38,14 @@ export class Flights {
   /** Those of them that are one way, by room, in order. */
   readonly #oneWay = new Map<string | undefined, Set<Flight>>()
   readonly #nextSequence: () => number
+  /** Milliseconds until they are back. */
+  readonly #times: Distribution
   readonly #onEmpty: () => void
 
   /** `nextSequence` numbers the node's publishes; `onEmpty` is called whenever the last flight is done with. */
-  constructor(nextSequence: () => number, onEmpty: () => void) {
+  constructor(nextSequence: () => number, times: Distribution, onEmpty: () => void) {
     this.#nextSequence = nextSequence
+    this.#times = times
     this.#onEmpty = onEmpty
   }
 
@@ -95,10 +99,12 @@ export class Flights {
     this.#endIfDone(flight)
   }
 
-  /** This node's members have it, or get it with what else comes on its channel. */
-  delivered({ sequence }: { sequence: number }): void {
+  /** This node's members have it, or get it with what else comes on its channel; `backAtMs` is when it came back, if it did. */
+  delivered({ sequence }: { sequence: number }, backAtMs?: number): void {
     const flight = this.#flights.get(sequence)
     if (flight === undefined || flight.isDelivered) return
+    const { sentAtMs } = flight
+    if (backAtMs !== undefined && sentAtMs !== undefined) this.#times.add(backAtMs - sentAtMs)
     flight.isDelivered = true
     this.#undelivered--
     const { room } = flight.publication

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
-import type { BridgeHost, Publication, Published } from './bridge.ts'
+import type { BridgeFigures, BridgeHost, Publication, Published } from './bridge.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisClock } from './redis-clock.ts'
 import { type Flight, Flights } from './redis-flights.ts'
@@ -42,7 +42,7 @@ export interface RedisPublisherOptions {
   nextSequence(): number
   /** The tag of the room's slot's beginnings. */
   beginningsTag(channel: string): string
-  onStalled?(): void
+  figures: BridgeFigures
   /** The connection, while both links are up. */
   client(): RedisClient | undefined
   /** Whether what is published to the room comes back to this node. */
@@ -67,7 +67,7 @@ export class RedisPublisher {
 
   constructor(options: RedisPublisherOptions) {
     this.#options = options
-    this.#flights = new Flights(options.nextSequence, () => this.#stopTicking())
+    this.#flights = new Flights(options.nextSequence, options.figures.delivery, () => this.#stopTicking())
   }
 
   get isStalled(): boolean {
@@ -107,7 +107,7 @@ export class RedisPublisher {
     // In a room with history the hub sees by the offsets that they are missing, and reads them.
     for (const flight of this.#flights.oneWayBefore(sequence))
       if (!this.#keepsHistory(flight)) this.#deliverEarly(flight)
-    this.#flights.delivered({ sequence })
+    this.#flights.delivered({ sequence }, this.#now)
   }
 
   /** Nothing comes back any more: this node's members get what is on its way as Redis answers. */
@@ -171,7 +171,7 @@ export class RedisPublisher {
     if (sinceMs === undefined || this.#isStalled) return
     if (this.#now - Math.max(sinceMs, this.#answeredAtMs) < STALL_MS) return
     this.#isStalled = true
-    this.#options.onStalled?.()
+    this.#options.figures.stalls++
     this.#options.log.warn({}, 'redis does not answer')
     this.giveUpFlights()
   }

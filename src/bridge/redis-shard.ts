@@ -86,7 +86,6 @@ export class RedisShard {
     this.subscriptions.want(place.beatChannel)
     this.publisher = new RedisPublisher({
       ...options,
-      onStalled: () => options.figures.stalls++,
       redisClock: this.#redisClock,
       client: () => (this.#mayPublish ? this.#publisherLink.client : undefined),
       comesBack: (room) => this.subscriptions.isActive(options.keys.channel(room)),

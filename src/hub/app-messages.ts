@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { APP_USER, userName } from '../auth/permissions.ts'
 import type { ClusterStatus, HistoryLimits, Published } from '../bridge/bridge.ts'
 import type { From } from '../protocol/codec.ts'
-import { isRoomName } from '../protocol/envelope.ts'
+import { isRoomName, traceparent as traceContext } from '../protocol/envelope.ts'
 import { contentFault } from '../rules/content-fault.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -34,6 +34,7 @@ interface AppMessage {
   exclude: string | undefined
   once: { user: string; key: string } | undefined
   history: HistoryLimits | undefined
+  traceparent?: string | undefined
 }
 
 /** What a publish by the app may say besides. */
@@ -46,6 +47,8 @@ export interface PublishOptions {
   key?: string
   /** The client that must not get it. */
   exclude?: string
+  /** The publish's place in a trace, as W3C Trace Context writes it; members see it where the room's rule says so. */
+  traceparent?: string
 }
 
 const keyOfPublish = z.string().min(1).max(64)
@@ -60,19 +63,21 @@ export class AppMessages {
 
   /**
    * To a room, or to everybody when `room` is undefined. Rejects with TypeError for what is no room name, no user, no key,
-   * has no JSON form or is refused by the room's rule, RangeError above `maxMessageBytes`, NobodyIsLeft when the
+   * no traceparent, has no JSON form or is refused by the room's rule, RangeError above `maxMessageBytes`, NobodyIsLeft when the
    * clients are gone with the close. Resolves when the bridge has taken it.
    */
   async publish(
     room: string | undefined,
     value: unknown,
-    { user = APP_USER, keep = true, key, exclude }: PublishOptions,
+    { user = APP_USER, keep = true, key, exclude, traceparent }: PublishOptions,
   ): Promise<Published> {
     if (room !== undefined && (typeof room !== 'string' || !isRoomName(room)))
       throw new TypeError('not a room name')
     if (!userName.safeParse(user).success) throw new TypeError('not a user: 1 to 256 characters')
     if (key !== undefined && !(keep && keyOfPublish.safeParse(key).success))
       throw new TypeError('not a key: 1 to 64 characters, of a message that is kept')
+    if (traceparent !== undefined && !traceContext.safeParse(traceparent).success)
+      throw new TypeError('not a traceparent')
     const content = JSON.stringify(value)
     if (content === undefined) throw new TypeError('the content has no JSON form')
     const { maxMessageBytes } = this.#hub.limits
@@ -83,7 +88,8 @@ export class AppMessages {
     if (fault !== undefined) throw new TypeError(fault)
     const from = { client: this.#hub.node, user, app: true } as const
     const once = key === undefined ? undefined : { user: APP_USER, key }
-    return this.send({ room, content, from, exclude, once, history: keep ? rule?.history : undefined })
+    const history = keep ? rule?.history : undefined
+    return this.send({ room, content, from, exclude, once, history, traceparent })
   }
 
   /** Publishes what is checked already. Rejects with NobodyIsLeft when the clients are gone with the close. */

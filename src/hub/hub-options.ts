@@ -49,4 +49,6 @@ export interface HubMessage {
   once: { user: string; key: string } | undefined
   /** What its room keeps; undefined for a message that is not kept. */
   history: HistoryLimits | undefined
+  /** The sender's place in a trace; members see it where the room's rule says so. */
+  traceparent?: string | undefined
 }

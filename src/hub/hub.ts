@@ -216,8 +216,9 @@ export class Hub implements ClientContext {
   }
 
   /** Publishes content that is JSON text already. Resolves when the bridge has taken the message. */
-  publishText({ room, content, from, exclude, once, history }: HubMessage): Published | Promise<Published> {
-    const head = messageHead(room, content, from, this.clock.wallMs())
+  publishText(message: HubMessage): Published | Promise<Published> {
+    const { room, content, from, exclude, once, history } = message
+    const head = messageHead(room, content, from, this.clock.wallMs(), this.rooms.traceShown(message))
     const published = this.#bridge.publish({ room, head, exclude, once, history })
     if (this.#watch !== undefined && room !== undefined && this.rooms.ruleOf(room).webhook)
       void tellOf(this.#watch, this.node, { room, content, from }, published)
@@ -295,6 +296,4 @@ export class Hub implements ClientContext {
   }
 }
 
-function createClient(socket: Socket, identity: Identity, context: ClientContext): Client {
-  return new Client(socket, identity, context)
-}
+const createClient = (...parts: ConstructorParameters<typeof Client>) => new Client(...parts)

@@ -75,7 +75,7 @@ function checked(
 function publish(
   hub: Hub,
   client: Client,
-  { id, room, content, echo, key, keep }: MessageRequest,
+  { id, room, content, echo, key, keep, traceparent }: MessageRequest,
   rule: RoomRule | undefined,
 ): Answer {
   const published = hub.publishText({
@@ -85,6 +85,7 @@ function publish(
     exclude: echo === true ? undefined : client.id,
     once: key === undefined ? undefined : { user: client.keyOwner, key },
     history: keep === false ? undefined : rule?.history,
+    traceparent,
   })
   const answer = ({ scope, offset, duplicate }: Published): Ack | undefined => {
     if (id === undefined) return undefined

@@ -31,6 +31,8 @@ export interface Post {
   exclude?: string | undefined
   /** Whom members see it from, where an app says so. */
   user?: string | undefined
+  /** The sender's place in a trace. */
+  traceparent?: string | undefined
 }
 
 /** Why something is not published; the words are those of an `error` envelope. */
@@ -94,14 +96,14 @@ export class Posts {
   }
 
   #addressed({ kind, user, keyOwner }: Author, post: Post) {
-    const { room, key, exclude } = post
+    const { room, key, exclude, traceparent } = post
     const from = {
       client: this.#hub.node,
       user: post.user ?? user,
       ...(kind === 'app' && { app: true as const }),
     }
     const once = key === undefined || keyOwner === undefined ? undefined : { user: keyOwner, key }
-    return { room, from, exclude, once }
+    return { room, from, exclude, once, traceparent }
   }
 
   #overRate(rule: RoomRule | undefined, { user }: Author, { room }: Post): Denied | undefined {

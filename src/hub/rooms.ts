@@ -1,5 +1,6 @@
 import type { RoomRule, RoomRules } from '../rules/room-rules.ts'
 import type { Client } from './client.ts'
+import type { HubMessage } from './hub-options.ts'
 import type { Presences } from './presences.ts'
 import { Room } from './room.ts'
 
@@ -35,6 +36,14 @@ export class Rooms {
   /** What holds for a room, whether anybody here is in it or not. */
   ruleOf(name: string): RoomRule {
     return this.#rooms.get(name)?.rule ?? this.#rules.ruleOf(name)
+  }
+
+  /** A message's traceparent, where its room's members are to see it. */
+  traceShown({ room, traceparent }: HubMessage): string | undefined {
+    // Most have none, and no rule is looked up for them.
+    return traceparent !== undefined && room !== undefined && this.ruleOf(room).trace
+      ? traceparent
+      : undefined
   }
 
   /** The members on this node; none for a room that nobody here is in. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { errorCodes } from './codes.ts'
-import { position, roomName } from './envelope.ts'
+import { position, roomName, traceparent } from './envelope.ts'
 
 // What the HTTP API takes and answers; docs/openapi.json is made of these.
 
@@ -18,6 +18,9 @@ const message = {
   keep: z.boolean().optional().describe('False: delivered and forgotten. Not with a key.'),
   exclude: clientId.optional().describe('The client that must not get it.'),
   user: user.optional().describe('Whom members see it from; API keys only.'),
+  traceparent: traceparent
+    .optional()
+    .describe('W3C Trace Context, in place of the header; goes out where the rule of the room says so.'),
 }
 const isNoContradiction = ({ key, keep }: { key?: string | undefined; keep?: boolean | undefined }) =>
   key === undefined || keep !== false

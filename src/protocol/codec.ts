@@ -112,9 +112,16 @@ export interface From {
  * A message's text without its end: the bridge gives the offset, so `messageText` adds it afterwards.
  * `content` must be valid JSON text and is taken as it stands. `atMs` is Unix time in milliseconds.
  */
-export function messageHead(room: string | undefined, content: string, from: From, atMs: number): string {
+export function messageHead(
+  room: string | undefined,
+  content: string,
+  from: From,
+  atMs: number,
+  traceparent?: string,
+): string {
   const roomPart = room === undefined ? '' : `"room":${JSON.stringify(room)},`
-  return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}${from.app ? ',"app":true' : ''}},"at":${atMs}`
+  const trace = traceparent === undefined ? '' : `,"traceparent":"${traceparent}"`
+  return `{"type":"message",${roomPart}"content":${content},"from":{"client":${JSON.stringify(from.client)},"user":${JSON.stringify(from.user)}${from.app ? ',"app":true' : ''}},"at":${atMs}${trace}`
 }
 
 /** The answer to a history request; `messages` are outgoing texts and are put in as they stand. */

@@ -41,6 +41,10 @@ export const joinRequest = z.object({
   /** Whether the client is to be told who is in the room. */
   presence: z.boolean().optional(),
 })
+/** The sender's place in a trace, as W3C Trace Context writes it (version 00 has this form, and later ones begin with it). */
+export const traceparent = z
+  .string()
+  .regex(/^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/)
 export const leaveRequest = z.object({ ...base, type: z.literal('leave'), room: roomName })
 export const messageRequest = z
   .object({
@@ -53,6 +57,8 @@ export const messageRequest = z
     key: z.string().min(1).max(64).optional(),
     /** False: it is delivered and forgotten. */
     keep: z.boolean().optional(),
+    /** Goes out with the message where the room's rule says so. */
+    traceparent: traceparent.optional(),
   })
   // What is not kept is not remembered by its key either.
   .refine(({ key, keep }) => key === undefined || keep !== false, { path: ['key'] })

@@ -1,7 +1,7 @@
 // What a server sends, as schemas: for docs/asyncapi.json, and for tests. The types are those of wire.ts.
 import { z } from 'zod'
 import { errorCodes } from './codes.ts'
-import { position, requestId, roomName } from './envelope.ts'
+import { position, requestId, roomName, traceparent } from './envelope.ts'
 import type { ToClient } from './wire.ts'
 
 const id = requestId.optional()
@@ -18,6 +18,7 @@ const message = z.strictObject({
   content: any,
   from: z.strictObject({ client: z.string(), user: z.string(), app: z.literal(true).optional() }),
   at: ms,
+  traceparent: traceparent.optional(),
   offset: count.optional(),
 })
 

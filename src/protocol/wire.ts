@@ -76,6 +76,8 @@ export interface Message {
   from: From
   /** In ms since 1970. */
   at: number
+  /** The publish's place in a trace (W3C Trace Context), where the room's rule says so. */
+  traceparent?: string
   /** Absent where no history is kept, and where earlier messages may still come. */
   offset?: number
 }

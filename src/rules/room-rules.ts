@@ -50,6 +50,7 @@ const checkedRule = fields({
   publish: z.enum(['members', 'server', 'anyone'], 'must be "members", "server" or "anyone"').optional(),
   rate: rate.optional(),
   webhook: z.boolean('must be true or false').optional(),
+  trace: z.boolean('must be true or false').optional(),
   content: z
     .custom<StandardSchema>(
       isStandardSchema,
@@ -86,6 +87,8 @@ export function placeInRules(path: readonly PropertyKey[], given: unknown): stri
 
 /** What holds for a room. Units are in the names. */
 export interface RoomRule {
+  /** The pattern of its rooms. */
+  readonly match: string
   /** Complete: what the rule does not name has the default settings. */
   readonly history: HistoryLimits
   /** Undefined: nobody is told who is in the room. */
@@ -96,6 +99,8 @@ export interface RoomRule {
   readonly rate: { readonly perSecond: number; readonly burst: number } | undefined
   /** Whether receivers of webhooks are told of its messages. */
   readonly webhook: boolean
+  /** Whether members see each message's `traceparent`. */
+  readonly trace: boolean
   readonly content: StandardSchema | undefined
 }
 export type PresenceRule = Readonly<z.output<typeof presence>>
@@ -127,9 +132,19 @@ export class RoomRules {
 }
 
 function ruleFrom(
-  { history, presence, publish = 'members', rate, webhook = false, content }: CheckedRule,
+  {
+    match,
+    history,
+    presence,
+    publish = 'members',
+    rate,
+    webhook = false,
+    trace = false,
+    content,
+  }: CheckedRule,
   { historySize, historyTtlMs, historyMaxBytes }: RuleDefaults,
 ): RoomRule {
   const { size = historySize, ttlMs = historyTtlMs, maxBytes = historyMaxBytes } = history ?? {}
-  return Object.freeze({ history: { size, ttlMs, maxBytes }, presence, publish, rate, webhook, content })
+  const kept = { size, ttlMs, maxBytes }
+  return Object.freeze({ match, history: kept, presence, publish, rate, webhook, trace, content })
 }

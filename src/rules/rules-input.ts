@@ -21,6 +21,7 @@ export interface RuleInput {
   /** `burst` is `perSecond` where it is not given. */
   readonly rate?: { readonly perSecond: number; readonly burst?: number | undefined } | undefined
   readonly webhook?: boolean | undefined
+  readonly trace?: boolean | undefined
   /** A promise of its checks must not reject: zod begins such a check twice, and forgets the first (docs/HOOKS.md). */
   readonly content?: StandardSchema | undefined
 }

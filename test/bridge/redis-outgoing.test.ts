@@ -3,6 +3,7 @@ import t from 'tap'
 import { Flights } from '../../src/bridge/redis-flights.ts'
 import { Outgoing } from '../../src/bridge/redis-outgoing.ts'
 import { PAYLOAD_BYTES, PAYLOAD_MESSAGES } from '../../src/bridge/redis-payload.ts'
+import { Distribution } from '../../src/distribution.ts'
 
 const publishes = fc.array(
   fc.record({
@@ -26,7 +27,7 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
   fc.assert(
     fc.property(publishes, (all) => {
       const outgoing = new Outgoing()
-      const flights = new Flights(counter(), () => {})
+      const flights = new Flights(counter(), new Distribution([]), () => {})
       const begun = all.map(({ room, size, isKept }) => {
         const history = isKept ? kept : undefined
         const publication = { room, head: 'x'.repeat(size), exclude: undefined, once: undefined, history }
@@ -62,7 +63,7 @@ t.test('batches keep the order of all publishes, one room each, and are bounded'
 
 t.test('a run of one room goes together', async (t) => {
   const outgoing = new Outgoing()
-  const flights = new Flights(counter(), () => {})
+  const flights = new Flights(counter(), new Distribution([]), () => {})
   for (const room of ['a', 'a', 'a', 'b', 'a', 'a']) {
     const publication = { room, head: '{', exclude: undefined, once: undefined, history: undefined }
     outgoing.add(flights.begin(publication, { mark: undefined, isRepeat: false, isOneWay: false }, () => {}))

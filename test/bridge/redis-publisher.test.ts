@@ -5,6 +5,7 @@ import { RedisClock } from '../../src/bridge/redis-clock.ts'
 import { RedisKeys } from '../../src/bridge/redis-keys.ts'
 import { RedisMarks } from '../../src/bridge/redis-marks.ts'
 import { RedisPublisher } from '../../src/bridge/redis-publisher.ts'
+import { Distribution } from '../../src/distribution.ts'
 import { turnEnd } from '../support/fake-socket.ts'
 
 /** A publisher whose Redis, hub, clock, timers and turn the test plays. */
@@ -30,12 +31,14 @@ function setUp(t: Test, { comesBack = (): boolean => true, size = 10 } = {}) {
     run: () => new Promise((resolve, reject) => calls.push({ resolve, reject })),
   } as unknown as RedisClient
   const clock = { steadyMs: () => state.nowMs, wallMs: () => state.nowMs }
+  const delivery = new Distribution([10])
   let sequence = 0
   const publisher = new RedisPublisher({
     keys: new RedisKeys('test:'),
     marks: new RedisMarks(clock),
     clock,
     redisClock: new RedisClock(),
+    figures: { lag: new Distribution([]), delivery, stalls: 0 },
     log: { debug() {}, info() {}, warn() {}, error() {} },
     nextSequence: () => ++sequence,
     beginningsTag: () => 'nodes',
@@ -63,7 +66,7 @@ function setUp(t: Test, { comesBack = (): boolean => true, size = 10 } = {}) {
   const tick = () => {
     for (const one of ticks.values()) one()
   }
-  return { publisher, calls, early, remembered, reads, state, publish, endTurn, ticks, tick }
+  return { publisher, calls, early, remembered, reads, state, publish, endTurn, ticks, tick, delivery }
 }
 
 t.test('publishes whose link goes before the turn ends reach this node, and Redis never', async (t) => {
@@ -89,6 +92,21 @@ t.test('publishes whose link goes before the turn ends reach this node, and Redi
     ['d', undefined],
   ])
   t.equal(ticks.size, 0)
+})
+
+t.test('the time until what comes back is back is taken, and of nothing else', async (t) => {
+  const { publisher, state, publish, endTurn, delivery } = setUp(t)
+  void publish('a')
+  void publish('b')
+  state.nowMs = 3
+  endTurn()
+  state.nowMs = 7
+  publisher.comeBack(1)
+  publisher.comeBack(1)
+  publisher.comeBack(99)
+  t.match(delivery, { count: 1, sum: 4, counts: [1] }, 'once, from when it was sent')
+  publisher.giveUpFlights()
+  t.equal(delivery.count, 1)
 })
 
 t.test('what is not expected back is read from the history when Redis has it', async (t) => {

@@ -137,6 +137,12 @@ t.test('with Redis, the way there and back is measured, and its stalls are count
   t.match(seen.get('roomcast_users'), 1)
   t.equal(seen.get('roomcast_bridge_stalls_total'), 0)
   t.ok((seen.get('roomcast_bridge_lag_seconds_sum') ?? 9) < 1)
+  await one.publish('r', 'there and back')
+  const timed = await until(
+    'it is back',
+    (values) => values.get('roomcast_publish_delivery_seconds_count') === 1,
+  )
+  t.ok((timed.get('roomcast_publish_delivery_seconds_sum') ?? 9) < 5)
   redis.freeze()
   one.say('r', 'into the ice')
   await until('the stall is counted', (values) => values.get('roomcast_bridge_stalls_total') === 1)
