@@ -1,9 +1,10 @@
 // The systemd unit and the Kubernetes manifests: checked as far as that goes without systemd and a cluster.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import ts from 'typescript'
+import { parseAllDocuments } from 'yaml'
 import { configFrom, configFromEnv, variableName } from '../../src/config.ts'
 import { settings } from '../../src/settings.ts'
 import { hasCommand } from '../support/has-command.ts'
@@ -62,25 +63,61 @@ interface Manifest {
   spec: Record<string, unknown> & { selector?: object; podSelector?: object }
 }
 
-const require = createRequire(import.meta.url)
-function yamlParser():
-  | { parseAllDocuments(text: string): { errors: unknown[]; toJS(): unknown }[] }
-  | undefined {
-  try {
-    return require('yaml')
-  } catch {
-    return undefined
-  }
-}
-const yaml = yamlParser()
-const noYaml = yaml === undefined ? 'no YAML parser is among the modules' : false
-
-t.test('the Kubernetes manifests fit together, and the settings', { skip: noYaml }, async (t) => {
-  const all = readdirSync(FOLDER).flatMap((file) => {
-    const documents = yaml?.parseAllDocuments(readFileSync(join(FOLDER, file), 'utf8')) ?? []
-    for (const { errors } of documents) t.same(errors, [], file)
-    return documents.map((document) => document.toJS() as Manifest)
+function manifests(t: Test): Manifest[] {
+  return readdirSync(FOLDER).flatMap((file) => {
+    const documents = parseAllDocuments(readFileSync(join(FOLDER, file), 'utf8'))
+    return documents.map((document) => {
+      t.same(document.errors, [], file)
+      return document.toJS() as Manifest
+    })
   })
+}
+
+/** What the compiler says of manifests that are to be of the API's own types: unknown fields, wrong types, what is missing. */
+function apiFaults(t: Test, all: readonly Manifest[]): string[] {
+  const lines = all.map(({ apiVersion, kind, ...manifest }) => {
+    const module = apiVersion.includes('/') ? apiVersion.replace('.k8s.io', '') : `core/${apiVersion}`
+    const text = JSON.stringify({ apiVersion, kind, ...manifest })
+    return `export const ${kind}: import('kubernetes-types/${module}').${kind} = ${text}`
+  })
+  const file = join(t.testdir({ 'manifests.ts': lines.join('\n') }), 'manifests.ts')
+  const options = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+  }
+  const program = ts.createProgram([file], { ...options, module: ts.ModuleKind.ESNext })
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
+}
+
+t.test('the Kubernetes manifests are of the types that the API has', async (t) => {
+  const all = manifests(t)
+  t.same(apiFaults(t, all), [])
+  const spoilt = (change: (deployment: Manifest) => void) => {
+    const deployment = structuredClone(all.find(({ kind }) => kind === 'Deployment') as Manifest)
+    change(deployment)
+    return apiFaults(t, [deployment]).join()
+  }
+  t.match(
+    spoilt((one) => Object.assign(one.spec, { replica: 2 })),
+    /replica.* does not exist in type 'DeploymentSpec'/,
+  )
+  t.match(
+    spoilt((one) => Object.assign(one.spec, { replicas: 'two' })),
+    /not assignable to type 'number'/,
+  )
+  t.match(
+    spoilt((one) => delete (one.spec as { template?: object }).template),
+    /'template' is missing/,
+  )
+})
+
+t.test('the Kubernetes manifests fit together, and the settings', async (t) => {
+  const all = manifests(t)
   t.same(all.map(({ apiVersion, kind }) => `${apiVersion} ${kind}`).sort(), [
     'apps/v1 Deployment',
     'autoscaling/v2 HorizontalPodAutoscaler',
