@@ -19,6 +19,16 @@ declare module 'fastify' {
 const noToken = new TokenFault('none, or more than one')
 const unknown = new TokenFault('no key, and no token that holds')
 
+/** Node takes the first of several. */
+function isSaidTwice(rawHeaders: string[]): boolean {
+  let times = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]
+    if (name?.length === 13 && name.toLowerCase() === 'authorization') times++
+  }
+  return times > 1
+}
+
 /** Decorates with `apiCaller`. */
 export const apiAuthPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
@@ -31,9 +41,8 @@ export const apiAuthPlugin = fp(
       return { kind: 'user', user, permissions, info, keyOwner: isNameless ? undefined : user }
     }
     app.decorate('apiCaller', ({ raw }: FastifyRequest) => {
-      const [header = '', ...more] = raw.headersDistinct.authorization ?? []
-      const [, bearer] = /^bearer +(\S+)$/i.exec(header) ?? []
-      if (bearer === undefined || more.length > 0) return noToken
+      const [, bearer] = /^bearer +(\S+)$/i.exec(raw.headers.authorization ?? '') ?? []
+      if (bearer === undefined || isSaidTwice(raw.rawHeaders)) return noToken
       const holder = keys.holderOf(bearer)
       if (holder !== undefined) {
         const { permissions, keyOwner } = holder

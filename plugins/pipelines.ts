@@ -6,7 +6,7 @@ import fp from 'fastify-plugin'
 /** Requests behind one that is open, on one connection: pipelining clients send a handful. */
 const MAX_BEHIND = 16
 
-/** A connection on which requests to roomcast's routes are open. */
+/** A connection that has brought requests to roomcast's routes. */
 interface Pipeline {
   open: number
   /** Requests that came since to any route, and are open too. */
@@ -32,18 +32,22 @@ export const pipelinesPlugin = fp(async (scope: FastifyInstance) => {
       reply.hijack()
       return
     }
-    const pipeline = pipelines.get(socket) ?? { open: 0, behind: 0 }
-    pipelines.set(socket, pipeline)
-    pipeline.open++
+    let pipeline = pipelines.get(socket)
+    if (pipeline === undefined) {
+      pipeline = { open: 0, behind: 0 }
+      pipelines.set(socket, pipeline)
+    }
+    const its = pipeline
+    its.open++
     reply.raw.once('close', () => {
-      if (--pipeline.open === 0) pipelines.delete(socket)
+      its.open--
     })
     done()
   })
 
   const onRequest = ({ socket }: IncomingMessage, response: ServerResponse): void => {
     const pipeline = pipelines.get(socket)
-    if (pipeline === undefined) return
+    if (pipeline === undefined || pipeline.open === 0) return
     if (++pipeline.behind > MAX_BEHIND) socket.destroy()
     else response.once('close', () => pipeline.behind--)
   }

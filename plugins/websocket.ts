@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket as TcpSocket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import fastifyWebsocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { WebSocket } from 'ws'
 import { Refusal } from '../src/auth/refusal.ts'
@@ -200,10 +200,10 @@ function refuseUpgradesOfPlainRoutes(app: FastifyInstance, others: OtherListener
   })
   app.addHook('onRoute', (route) => {
     if (route.websocket === true || route.wsHandler !== undefined) return
-    const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
-      if (!request.ws) return
-      if (!others.areThere) throw new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 })
-      leaveToOthers(request, reply)
+    const refuse: onRequestHookHandler = (request, reply, done) => {
+      if (!request.ws) done()
+      else if (others.areThere) leaveToOthers(request, reply)
+      else done(new Refusal('bad_upgrade', 'no WebSocket here', { status: 404 }))
     }
     route.onRequest = route.onRequest === undefined ? [refuse] : [refuse, ...[route.onRequest].flat()]
   })

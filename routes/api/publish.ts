@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../src/config.ts'
 import { type Author, Denied, type Post, Posts } from '../../src/hub/posts.ts'
-import { publishBody, type SendBody, sendBody, TARGETS } from '../../src/protocol/api.ts'
+import { type PublishBody, publishBody, type SendBody, sendBody, TARGETS } from '../../src/protocol/api.ts'
 import { traceparent } from '../../src/protocol/envelope.ts'
 import { itemsOf, readMessage, textOf } from './body.ts'
 import { roomIn } from './names.ts'
@@ -20,28 +20,23 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
 
   app.post('/rooms/:room/messages', { bodyLimit: maxMessageBytes + ENVELOPE_BYTES }, async (request) => {
     const room = roomIn(request)
-    const message = readMessage(textOf(request.body), publishBody, limits)
-    return orProblem(await posts.publish(request.apiAuthor, { room, ...tracedBy(request), ...message }))
+    const body = readMessage(textOf(request.body), publishBody, limits)
+    return orProblem(await posts.publish(request.apiAuthor, postOf(room, body, traceparentOf(request))))
   })
 
-  const send = (
-    author: Author,
-    trace: Traced,
-    { rooms, users, broadcast, ...body }: SendBody,
-  ): Promise<object[]> => {
-    const message = { ...trace, ...body }
+  const send = (author: Author, trace: string | undefined, body: SendBody): Promise<object[]> => {
+    const { rooms = [], users, broadcast } = body
+    const post = postOf(undefined, body, trace)
     if (users !== undefined)
-      return Promise.all([result({ users }, posts.publishToUsers(author, users, message))])
-    if (broadcast !== undefined)
-      return Promise.all([result({ broadcast }, posts.publish(author, { room: undefined, ...message }))])
-    const targets = rooms ?? []
-    return Promise.all(targets.map((room) => result({ room }, posts.publish(author, { room, ...message }))))
+      return Promise.all([result({ users }, posts.publishToUsers(author, users, post))])
+    if (broadcast !== undefined) return Promise.all([result({ broadcast }, posts.publish(author, post))])
+    return Promise.all(rooms.map((room) => result({ room }, posts.publish(author, { ...post, room }))))
   }
   const bodyLimit = Math.max(LIST_BYTES, maxMessageBytes + ENVELOPE_BYTES)
   app.post('/messages', { bodyLimit }, async (request) => {
     const { body, apiAuthor } = request
     const text = textOf(body)
-    const trace = tracedBy(request)
+    const trace = traceparentOf(request)
     // A list begins with a bracket, and a message is an object.
     if (!/^\s*\[/.test(text))
       return { results: await send(apiAuthor, trace, readMessage(text, sendBody, limits)) }
@@ -53,12 +48,15 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
   })
 }
 
-type Traced = Pick<Post, 'traceparent'>
+/** What a body says, field by field: an object made with ... costs more than all the rest of a publish. */
+function postOf(room: string | undefined, body: PublishBody, trace: string | undefined): Post {
+  const { content, key, keep, exclude, user, traceparent = trace } = body
+  return { room, content, key, keep, exclude, user, traceparent }
+}
 
 /** By the header, which whoever is on the way may have written: one that is none counts for nothing, as W3C has it. */
-function tracedBy({ headers }: FastifyRequest): Traced {
-  const { success, data } = traceparent.safeParse(headers.traceparent)
-  return success ? { traceparent: data } : {}
+function traceparentOf({ headers: { traceparent: header } }: FastifyRequest): string | undefined {
+  return header === undefined ? undefined : traceparent.safeParse(header).data
 }
 
 /** One answer for each target; what one is refused, the others are not. */

@@ -80,10 +80,8 @@ export class MemoryBridge implements Bridge {
     } else {
       text = messageText(head, undefined)
     }
-    const published: Published = {
-      scope: 'cluster',
-      ...(position !== undefined && { offset: position.offset }),
-    }
+    const published: Published =
+      position === undefined ? { scope: 'cluster' } : { scope: 'cluster', offset: position.offset }
     if (key !== undefined) {
       this.#keys.set(key, { published, expiresAt: this.#clock.steadyMs() + KEY_TTL_MS })
     }

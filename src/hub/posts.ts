@@ -2,7 +2,7 @@ import type { Permissions } from '../auth/permissions.ts'
 import { BoundedMap } from '../bounded-map.ts'
 import { type Published, TELL_MAX_BYTES } from '../bridge/bridge.ts'
 import { Asking, Denial } from '../hooks/hooks.ts'
-import { messageHead, messageText } from '../protocol/codec.ts'
+import { type From, messageHead, messageText } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import { contentFault } from '../rules/content-fault.ts'
 import type { RoomRule } from '../rules/room-rules.ts'
@@ -72,7 +72,7 @@ export class Posts {
 
   /** Resolves when the bridge has taken it, or with why not. Rejects with NobodyIsLeft. */
   async publish(author: Author, post: Post): Promise<Published | Denied> {
-    const { room, keep } = post
+    const { room, key, keep } = post
     const rule = room === undefined ? undefined : this.#hub.rooms.ruleOf(room)
     const refused = refusedBy(rule, author, post)
     if (refused !== undefined) return refused
@@ -80,30 +80,34 @@ export class Posts {
     if (content instanceof Denied) return content
     const fault = rule?.content && (await contentFault(rule.content, content))
     if (fault !== undefined) return new Denied('bad_content', fault)
-    const history = keep === false ? undefined : rule?.history
-    return this.#hub.appMessages.send({ ...this.#addressed(author, post), content, history })
+    const { keyOwner } = author
+    // Written out: objects put together with ... cost more than all the rest of a publish.
+    return this.#hub.appMessages.send({
+      room,
+      content,
+      from: this.#from(author, post.user),
+      exclude: post.exclude,
+      once: key === undefined || keyOwner === undefined ? undefined : { user: keyOwner, key },
+      history: keep === false ? undefined : rule?.history,
+      traceparent: post.traceparent,
+    })
   }
 
   /** To all clients of these users, on all nodes; it is not kept. Who gets it is counted. */
   async publishToUsers(author: Author, users: string[], post: Omit<Post, 'room'>) {
     if (!isTrusted(author)) return new Denied('forbidden', 'to users: for API keys and can.admin only')
     if (post.user !== undefined && author.kind !== 'app') return forKeysOnly
-    const { from, exclude } = this.#addressed(author, { ...post, room: undefined })
+    const from = this.#from(author, post.user)
     const text = messageText(messageHead(undefined, post.content, from, this.#hub.clock.wallMs()), undefined)
     if (Buffer.byteLength(JSON.stringify({ users, text })) > TOLD_MAX_BYTES)
       return new Denied('bad_content', `to users: ${TOLD_MAX_BYTES} bytes at most, escaped, with their names`)
-    return this.#hub.inquiries.deliver(users, exclude, text)
+    return this.#hub.inquiries.deliver(users, post.exclude, text)
   }
 
-  #addressed({ kind, user, keyOwner }: Author, post: Post) {
-    const { room, key, exclude, traceparent } = post
-    const from = {
-      client: this.#hub.node,
-      user: post.user ?? user,
-      ...(kind === 'app' && { app: true as const }),
-    }
-    const once = key === undefined || keyOwner === undefined ? undefined : { user: keyOwner, key }
-    return { room, from, exclude, once, traceparent }
+  /** `as` is whom an app names. */
+  #from({ kind, user }: Author, as = user): From {
+    const { node: client } = this.#hub
+    return kind === 'app' ? { client, user: as, app: true } : { client, user: as }
   }
 
   #overRate(rule: RoomRule | undefined, { user }: Author, { room }: Post): Denied | undefined {
