@@ -8,6 +8,7 @@ import type { Position } from './follower.ts'
 import { Follower, Ledger } from './follower.ts'
 import { forgetsUnkept, givesLast, joinsUnderTraffic, keepsByRule, RULES } from './last-and-unkept.ts'
 import type { Env, Server } from './server.ts'
+import { streamsUnderCuts } from './stream-recovery.ts'
 import { tokenFor } from './token.ts'
 import { pace } from './until.ts'
 
@@ -63,7 +64,9 @@ function boundsContract(t: Test, name: string, { start, forget }: RecoveryOption
   })
   t.test(`${name}: at full speed none twice, none missing, in order`, async (t) => {
     const env = { HISTORY_SIZE: '10000', HISTORY_MAX_BYTES: '67108864', OUTBOX_MAX_BYTES: '67108864' }
-    await atFullSpeed(t, new Nodes(await start(t, env)), { followers: 12, forMs: 3_000 })
+    const nodes = new Nodes(await start(t, env))
+    await atFullSpeed(t, nodes, { followers: 12, forMs: 3_000 })
+    await t.test('streams that are cut under traffic', (t) => streamsUnderCuts(t, nodes.all))
   })
   t.test(`${name}: a history of 0 is none`, async (t) => {
     const nodes = new Nodes(await start(t, { HISTORY_SIZE: '0' }))
