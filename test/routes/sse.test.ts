@@ -211,6 +211,43 @@ t.test('a token that expires ends its stream', async (t) => {
   t.equal(stream.status, 200)
 })
 
+for (const policy of ['disconnect', 'drop'])
+  t.test(`a stream that does not read is a slow client, and holds nobody back (${policy})`, async (t) => {
+    const server = await serverFor(t, {
+      SLOW_CLIENT: policy,
+      OUTBOX_MAX_BYTES: '65536',
+      MESSAGE_RATE: '0',
+      PING_INTERVAL_MS: '1000',
+    })
+    const slow = createConnection({ host: server.host, port: server.port }).pause()
+    t.teardown(() => slow.destroy())
+    slow.on('error', () => {})
+    slow.write(`GET /sse?room=a&token=${tokenFor('slow')} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    const quick = open(t, server, '&room=a')
+    const writer = await connect(server, 'writer')
+    await writer.join('a')
+    await pollUntil('both are in', async () => (await server.health()).clients === 3)
+    const text = 'x'.repeat(100_000)
+    const figures = async () => (await fetch(server.url('/metrics'))).text()
+    const isFull = policy === 'disconnect' ? /closes_total\{cause="tooSlow"\} 1/ : /dropped_total [1-9]/
+    const sent = await pollUntil('the slow one is too slow', async () => {
+      for (let n = 0; n < 10; n++) await writer.publish('a', text)
+      return isFull.test(await figures()) ? writer.count : undefined
+    })
+    t.ok(sent > 0)
+    await writer.publish('a', 'last')
+    await quick.until('the quick one has all', () => quick.events.at(-1)?.data.content === 'last')
+    t.notOk(quick.events.some(({ type }) => type === 'dropped'))
+    let heard = ''
+    slow.on('data', (bytes) => {
+      heard += bytes.toString('latin1').replace(/x{100,}/g, '')
+    })
+    slow.resume()
+    if (policy === 'disconnect') await pollUntil('its stream ends', () => slow.destroyed)
+    else await pollUntil('it is told of what it missed', () => /event: ?dropped/.test(heard))
+    t.equal((await server.health()).clients, policy === 'disconnect' ? 2 : 3)
+  })
+
 t.test('a reader that goes while the host looks at its request is no client', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
