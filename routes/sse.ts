@@ -45,6 +45,8 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
   const options = { clock: hub.clock, log: app.log, limits: config, maxNesting: config.maxNesting }
 
   const admit: preValidationHookHandler = (request, reply, done) => {
+    // Pages that may connect may also see why they were refused.
+    reply.headers(corsFor(request, config))
     if (request.raw.httpVersion !== '1.1') throw new Refusal('bad_upgrade', 'HTTP/1.1 is needed')
     if (hasBody(request.headers)) throw new Refusal('bad_request', 'a stream has no body')
     // Behind another request of its connection, the response has no socket yet.
@@ -65,19 +67,20 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
     ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
     preValidation: connect === undefined ? admit : [admit, askBeforeConnect(app, connect)],
     handler: (request, reply) => {
-      const { roomcastIdentity: identity, headers } = request
+      const { roomcastIdentity: identity } = request
       if (identity === undefined) throw new Error('a client got past authentication')
       const parsed = query.safeParse(request.query)
       if (!parsed.success)
         throw new Refusal('bad_request', `the query's ${String(parsed.error.issues[0]?.path[0])} is wrong`)
       admission.check(request)
       // What the browser says of itself when it comes back is newer than the address that the page gave.
-      const since = headers['last-event-id'] ?? parsed.data.since
+      const since = request.headers['last-event-id'] ?? parsed.data.since
       const rooms = new Set([...(identity.rooms ?? []), ...parsed.data.room])
       if (!havePositions(rooms))
         throw new Refusal('bad_request', "the rooms' names are too long for one stream")
       reply.hijack()
-      const socket = new StreamSocket(reply.raw, headersFor(request), RETRY_MS)
+      const headers = { ...STREAM_HEADERS, ...corsFor(request, config) }
+      const socket = new StreamSocket(reply.raw, headers, RETRY_MS)
       const client = hub.connect(
         socket,
         identity,
@@ -104,13 +107,22 @@ function acceptsEvents({ headers: { accept } }: FastifyRequest): boolean {
   return accept === undefined || /(^|,)\s*(text\/event-stream|text\/\*|\*\/\*)\s*(;|,|$)/i.test(accept)
 }
 
-/** A page of another origin reads a stream only when it may; which may was checked. */
-function headersFor({ headers: { origin } }: FastifyRequest): Record<string, string> {
+const STREAM_HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  // nginx and others would keep back what is to be seen at once.
+  'x-accel-buffering': 'no',
+}
+
+/** A page of another origin reads an answer only when it may; which may connect may. */
+function corsFor(
+  { headers: { origin } }: FastifyRequest,
+  { allowedOrigins }: Config,
+): Record<string, string> {
+  if (origin === undefined || (allowedOrigins.length > 0 && !allowedOrigins.includes(origin))) return {}
   return {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
-    // nginx and others would keep back what is to be seen at once.
-    'x-accel-buffering': 'no',
-    ...(origin !== undefined && { 'access-control-allow-origin': origin, vary: 'Origin' }),
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': 'retry-after',
+    vary: 'Origin',
   }
 }

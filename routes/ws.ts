@@ -63,19 +63,21 @@ export async function wsRoute(app: FastifyInstance, { config }: { config: Config
       hubSocket.attach(raw.socket)
       // The plugin's own listener holds on to the request.
       hubSocket.removeAllListeners('error')
+      const { since, handover } = queryOf(request)
       const client = hub.connect(hubSocket, identity)
+      client.handsOver = handover === 'true'
       request.roomcastUpgrade?.accepted(client, 101)
       const pump = new ReadPump(hub, client, options, bucketOf(identity, request))
       hubSocket.serve(client, pump, read)
-      if (identity.rooms !== undefined) pump.joinFirst(joinsOf(identity.rooms, sinceOf(request.query)))
+      if (identity.rooms !== undefined) pump.joinFirst(joinsOf(identity.rooms, since))
     },
   })
   hideOtherMethods(app, '/ws', silentLog)
 }
 
-/** The query's `since`, whatever that is. */
-function sinceOf(query: unknown): unknown {
-  return typeof query === 'object' && query !== null && 'since' in query ? query.since : undefined
+/** The query, of which each may be anything. */
+function queryOf({ query }: FastifyRequest): { since?: unknown; handover?: unknown } {
+  return typeof query === 'object' && query !== null ? query : {}
 }
 
 /** Which bucket a client shares: its user's, or that of the address where the user has no name. */

@@ -86,6 +86,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     rules,
     metrics: options.metrics ?? true,
     apiDocs: options.apiDocs ?? nodeEnv !== 'production',
+    clientJs: options.clientJs ?? nodeEnv !== 'production',
   })
   wantHost(app)
   guardDescriptors(app)

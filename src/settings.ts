@@ -249,6 +249,12 @@ export const settings = z
         '`GET /api/v1/docs`, a page about the API. Unset: on in the standalone server unless NODE_ENV is `production`, off in an app that embeds roomcast.',
       ),
 
+    clientJs: flag()
+      .optional()
+      .describe(
+        '`GET /client.js`, the client for pages that load it by themselves (CLIENT.md). Unset: as API_DOCS.',
+      ),
+
     drainMs: integer(0, HOUR_MS)
       .default(0)
       .describe('At shutdown, time over which the clients are told to go.'),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { APP_USER, userName } from '../auth/permissions.ts'
 import type { ClusterStatus, HistoryLimits, Published } from '../bridge/bridge.ts'
-import type { From } from '../protocol/codec.ts'
+import type { From } from '../protocol/envelope.ts'
 import { isRoomName, traceparent as traceContext } from '../protocol/envelope.ts'
 import { contentFault } from '../rules/content-fault.ts'
 import type { Rooms } from './rooms.ts'

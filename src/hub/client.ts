@@ -52,6 +52,8 @@ export class Client implements Watched {
   readonly rooms = new Set<string>()
   /** What it has published into rooms with a rate; undefined for none. */
   roomRates: RoomRates | undefined
+  /** Whether it connects elsewhere before it goes, when it is told of a drain. */
+  handsOver = false
   /** That of its membership in what goes to everybody. */
   readonly number: number
   readonly pulse = new Pulse()

@@ -1,5 +1,5 @@
 import type { Published } from '../bridge/bridge.ts'
-import type { From } from '../protocol/codec.ts'
+import type { From } from '../protocol/envelope.ts'
 
 /**
  * Who is told of users in rooms whose rule has presence. As a rule one node tells of each: the one that the user came to,

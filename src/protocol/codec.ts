@@ -5,6 +5,7 @@ import {
   callRequest,
   type ErrorEnvelope,
   type Expiry,
+  type From,
   historyRequest,
   joinRequest,
   leaveRequest,
@@ -98,14 +99,6 @@ export function welcomeText(
   const expiry = expiresAt === undefined ? '' : `"expiresAt":${expiresAt},"expiresInMs":${expiresInMs},`
   const joined = rooms === undefined ? '' : `"rooms":${JSON.stringify(rooms)},`
   return `{"type":"welcome","client":"${id}","user":${JSON.stringify(user)},${expiry}${joined}${node.slice(1)}`
-}
-
-/** Who sent a message; both are the server's words. */
-export interface From {
-  client: string
-  user: string
-  /** The app that embeds the server, whatever `user` it names. */
-  app?: true
 }
 
 /**

@@ -107,6 +107,14 @@ export type Request =
   | CallRequest
 export type RequestType = Request['type']
 
+/** Who sent a message; both are the server's words. */
+export interface From {
+  client: string
+  user: string
+  /** The app that embeds the server, whatever `user` it names. */
+  app?: true
+}
+
 /** How far a publish went: every node, or only this one because the bridge is unreachable. */
 export type Scope = 'cluster' | 'node'
 
@@ -170,6 +178,8 @@ export interface Reset {
 export interface Closing {
   type: 'closing'
   reconnectInMs: number
+  /** How long this connection still delivers, for clients that asked for it (`handover`). */
+  handoverMs?: number
 }
 export interface ErrorEnvelope {
   type: 'error'

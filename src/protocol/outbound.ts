@@ -60,7 +60,7 @@ export const toClient = {
   message,
   reset: z.strictObject({ type: z.literal('reset'), room, ...position.shape }),
   dropped: z.strictObject({ type: z.literal('dropped'), room: room.optional(), count }),
-  closing: z.strictObject({ type: z.literal('closing'), reconnectInMs: ms }),
+  closing: z.strictObject({ type: z.literal('closing'), reconnectInMs: ms, handoverMs: ms.optional() }),
   error: z.strictObject({
     ...{ type: z.literal('error'), code: z.enum(errorCodes), message: z.string() },
     ...{ id, room: room.optional(), retryAfterMs: ms.optional() },

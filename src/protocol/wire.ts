@@ -1,8 +1,8 @@
 // For those who write clients in TypeScript: what goes over the wire, as docs/PROTOCOL.md has it. No code of the server.
-import type { From } from './codec.ts'
 import type {
   CallRequest,
   Expiry,
+  From,
   HistoryRequest,
   JoinRequest,
   LeaveRequest,

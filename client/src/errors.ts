@@ -1,0 +1,42 @@
+import type { ErrorCode } from '../../src/protocol/codes.ts'
+
+/**
+ * The server's codes (docs/PROTOCOL.md), and the client's own: `closed` (the hub is), `offline` (no connection now),
+ * `lost` (the connection went before the answer), `timeout`, `queue_full`, `too_large`, `overflow` (a loop over a room was too
+ * slow for what came).
+ */
+export type Code =
+  | ErrorCode
+  | 'closed'
+  | 'offline'
+  | 'lost'
+  | 'timeout'
+  | 'queue_full'
+  | 'too_large'
+  | 'overflow'
+
+const worthRetrying = ['rate_limited', 'unavailable', 'internal', 'offline', 'lost', 'timeout', 'queue_full']
+
+/** Why something was not done. */
+export class RoomcastError extends Error {
+  override name = 'RoomcastError'
+  readonly code: Code
+  /** Whether the same may succeed later. */
+  readonly retry: boolean
+  /** Milliseconds after which it may, where the server says so. */
+  readonly retryAfterMs: number | undefined
+  /** Whether what was asked may have been done all the same. */
+  readonly maybeDelivered: boolean
+
+  constructor(
+    code: Code,
+    message: string = code,
+    more: { retryAfterMs?: number; maybeDelivered?: boolean } = {},
+  ) {
+    super(message)
+    this.code = code
+    this.retry = worthRetrying.includes(code)
+    this.retryAfterMs = more.retryAfterMs
+    this.maybeDelivered = more.maybeDelivered ?? false
+  }
+}

@@ -1,0 +1,2 @@
+export { probe } from './probe.ts'
+export { openStream } from './stream.ts'
