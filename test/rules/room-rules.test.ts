@@ -16,17 +16,20 @@ t.test('the first rule that fits holds, and what it does not name has the defaul
     {"match": "team-x", "publish": "server"},
     {"match": "news", "publish": "server", "presence": true, "rate": {"perSecond": 0.5}}]`)
   const plain = {
+    match: '*',
     history: { size: 100, ttlMs: 300_000, maxBytes: 1_048_576 },
     presence: undefined,
     publish: 'members',
     rate: undefined,
     webhook: false,
+    trace: false,
     content: undefined,
   }
   t.strictSame(rules.ruleOf('other'), plain)
   t.equal(rules.ruleOf('other'), rules.ruleOf('another'), 'one object for all of them')
   t.strictSame(rules.ruleOf('cursors.1'), {
     ...plain,
+    match: 'cursors.*',
     history: { ...plain.history, size: 0 },
     rate: { perSecond: 60, burst: 120 },
   })
