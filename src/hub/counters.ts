@@ -1,3 +1,4 @@
+import type { Published } from '../bridge/bridge.ts'
 import { Distribution } from '../distribution.ts'
 import { requestTypes } from '../protocol/codec.ts'
 import { type ErrorCode, errorCodes, type RefusalCode, refusals } from '../protocol/codes.ts'
@@ -30,6 +31,13 @@ export class Counters {
   readonly roundTrips = new Distribution(ROUND_TRIPS_MS)
   /** What the clients have sent and got whose sockets are gone; what the others have is theirs to tell. */
   readonly gone = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 }
+
+  /** Counts a publish, and returns it. */
+  publish(published: Published): Published {
+    this.published++
+    if (published.scope === 'node') this.nodeScoped++
+    return published
+  }
 
   /** A client's socket is gone. */
   leave({ messagesIn, messagesOut, bytesIn, bytesOut }: typeof this.gone): void {

@@ -19,6 +19,7 @@ import { Control, type Controlled, type Whom } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dispatch } from './dispatch.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { HeldRequests } from './held-requests.ts'
 import type { HubLimits, HubMessage, HubOptions } from './hub-options.ts'
 import { Inquiries } from './inquiries.ts'
 import type { JoinResult } from './join.ts'
@@ -43,6 +44,7 @@ export class Hub implements ClientContext {
   readonly counters = new Counters()
   readonly leftRates = new LeftRates()
   readonly faults: Seldom
+  readonly held = new HeldRequests()
   readonly hooks: Hooks | undefined
   /** What the bridge sees of this hub. */
   readonly bridgeHost: BridgeHost
@@ -222,13 +224,13 @@ export class Hub implements ClientContext {
     const published = this.#bridge.publish({ room, head, exclude, once, history })
     if (this.#watch !== undefined && room !== undefined && this.rooms.ruleOf(room).webhook)
       void tellOf(this.#watch, this.node, { room, content, from }, published)
-    if (!(published instanceof Promise)) return this.#counted(published)
+    if (!(published instanceof Promise)) return this.counters.publish(published)
     if (exclude === undefined) this.#dispatch.echoes.want(from.client, head)
     this.#publishing++
     return published.then((published) => {
       this.#publishing--
       if (this.#publishing === 0) this.#wake?.()
-      return this.#counted(published)
+      return this.counters.publish(published)
     })
   }
 
@@ -287,12 +289,6 @@ export class Hub implements ClientContext {
 
   onDropped(_client: Client): void {
     this.counters.drops++
-  }
-
-  #counted(published: Published): Published {
-    this.counters.published++
-    if (published.scope === 'node') this.counters.nodeScoped++
-    return published
   }
 }
 

@@ -21,6 +21,8 @@ export class Join {
   readonly client: Client
   /** The number of the membership (EarlyMemory). */
   readonly number: number
+  /** Up to where the client, a member already, had the room's messages when this join began. */
+  readonly from: Position | undefined
   readonly #maxBytes: number
   #held: Live[] | undefined = []
   #heldBytes = 0
@@ -30,13 +32,20 @@ export class Join {
   #brought: readonly Live[] = []
   #broughtKeys: Set<string> | undefined
 
-  constructor(client: Client, number: number, maxBytes: number, before: Join | undefined) {
+  constructor(
+    client: Client,
+    number: number,
+    maxBytes: number,
+    before: Join | undefined,
+    from: Position | undefined,
+  ) {
     this.client = client
     if (before !== undefined) {
       this.#through = before.#through
       this.#brought = before.#brought
     }
     this.number = number
+    this.from = from
     this.#maxBytes = maxBytes
   }
 

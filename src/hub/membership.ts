@@ -14,6 +14,8 @@ import type { Sequencer } from './sequencer.ts'
 
 /** A join whose answer is older than what the room's members were told reads again, so often at most. */
 const READS = 4
+/** What a second read asks for besides, since the room goes on. */
+const MEANWHILE = 100
 
 export interface MembershipOptions {
   bridge: Bridge
@@ -81,7 +83,8 @@ export class Membership {
       const admit = (entry: Entry) => this.#admitAgain(client, room, answer, entry, wantsPresence)
       return entry instanceof Promise ? entry.then(admit) : admit(entry)
     }
-    const join = new Join(client, number, maxBytes, room.joins?.get(client))
+    const from = this.#positionOf(client, room)
+    const join = new Join(client, number, maxBytes, room.joins?.get(client), from)
     const joining: Joining = { client, room, wanted, answer, join, wantsPresence }
     const entry = this.#enterInformed(room, wanted, join, wantsPresence)
     if (!(entry instanceof Promise)) return this.#admit(joining, entry)
@@ -155,15 +158,19 @@ export class Membership {
     if (scope === 'node' || readsLeft === 0) return { scope, replay: noReplay }
     const epoch = room.cursor?.epoch
     const { since, last } = wanted
+    const { history } = room.rule
+    const limit = since === undefined ? Math.min(last ?? 0, history.size) : history.size
     const take = (replay: Replay): Entry | Promise<Entry> => {
       if (since !== undefined && last !== undefined && replay.position !== undefined && !replay.isComplete)
         return this.#read(room, { since: undefined, last }, join, scope, readsLeft)
+      const due = since === undefined && last !== undefined ? dueTo(join, replay.position) : 0
+      // More has come meanwhile than was asked for: a member must not lack what lies between.
+      if (last !== undefined && due > replay.messages.length && replay.messages.length === limit)
+        return this.#read(room, { since, last: due + MEANWHILE }, join, scope, readsLeft - 1)
       return isBehind(room, join, epoch, replay.position)
         ? this.#read(room, wanted, join, scope, readsLeft - 1)
         : { scope, replay }
     }
-    const { history } = room.rule
-    const limit = since === undefined ? Math.min(last ?? 0, history.size) : history.size
     const replay = this.#options.bridge.replay(room.name, { since, limit, history })
     return replay instanceof Promise ? replay.then(take) : take(replay)
   }
@@ -177,7 +184,8 @@ export class Membership {
     const { since, last } = wanted
     const recovered = since !== undefined && replay.isComplete
     if (since !== undefined) counters.recoveries[recovered ? 'recovered' : 'lost']++
-    const missed = recovered || last !== undefined ? missedIn(replay) : []
+    const all = recovered || last !== undefined ? missedIn(replay) : []
+    const missed = recovered ? all : all.slice(-Math.max(last ?? 0, dueTo(join, position)))
     client.reply(answer({ scope, position, recovered, missed: missed.length }))
     for (const { frame } of missed) client.recover(frame)
     room.presence?.watch(client, wantsPresence)
@@ -231,6 +239,13 @@ function isBehind(
   if (cursor === undefined || position === undefined) return false
   if (cursor.epoch !== position.epoch) return cursor.epoch !== epochThen
   return join !== undefined && position.offset < cursor.offset && !join.holdsFrom(position)
+}
+
+/** How many messages up to `position` a member has not had. */
+function dueTo(join: Join | undefined, position: Position | undefined): number {
+  const from = join?.from
+  if (from === undefined || position === undefined || from.epoch !== position.epoch) return 0
+  return Math.max(0, position.offset - from.offset)
 }
 
 function wantsNone({ since, last }: Wanted): boolean {

@@ -7,6 +7,7 @@ import { type Answer, Pending, refusal } from './answers.ts'
 import { askAbout } from './asked.ts'
 import type { Client } from './client.ts'
 import { handle } from './handlers.ts'
+import { SMALL_BYTES } from './held-requests.ts'
 import type { Hub } from './hub.ts'
 import { RateLimiter, type RateLimits } from './rate-limiter.ts'
 import type { SharedBucket } from './shared-bucket.ts'
@@ -87,6 +88,7 @@ export class ReadPump {
 
   /** The client is closing: nothing more is taken from it. */
   end(): void {
+    for (const { bytes } of this.#waiting.splice(0)) this.#release(bytes)
     this.#limiter.end(this.#options.clock.steadyMs())
   }
 
@@ -136,7 +138,7 @@ export class ReadPump {
     this.#hold(bytes)
     void verdict.then((decoded) => {
       this.#isBusy = false
-      this.#heldBytes -= bytes
+      this.#release(bytes)
       // Gone meanwhile: whatever the answer is, it does nothing.
       if (this.#client.isOpen) this.#begin(decoded, bytes)
       this.#catchUp()
@@ -158,7 +160,7 @@ export class ReadPump {
     this.#isBusy = true
     this.#hold(bytes)
     const proceed = await this.#ready(request, pending)
-    this.#heldBytes -= bytes
+    this.#release(bytes)
     this.#answer(this.#attempt(request, proceed), bytes)
     this.#isBusy = false
     this.#catchUp()
@@ -195,7 +197,7 @@ export class ReadPump {
     while (!this.#isBusy) {
       const next = this.#waiting.shift()
       if (next === undefined) break
-      this.#heldBytes -= next.bytes
+      this.#release(next.bytes)
       this.#take(next.decoded, next.bytes)
     }
     this.#isCatchingUp = false
@@ -244,23 +246,36 @@ export class ReadPump {
       const envelope = await answer
       if (envelope !== undefined) this.#client.reply(envelope)
       this.#unanswered--
-      this.#heldBytes -= bytes
+      this.#release(bytes)
       if (this.#unanswered === 0) this.#answers = undefined
       this.#letGo()
     })()
   }
 
   #hold(bytes: number): void {
+    const { held } = this.#hub
     this.#heldBytes += bytes
-    const isMuch = this.#waiting.length + this.#unanswered >= PAUSE_AT || this.#heldBytes >= PAUSE_AT_BYTES
+    held.add(bytes)
+    const most = held.isMuch ? SMALL_BYTES : PAUSE_AT_BYTES
+    if (held.isTooMuch && this.#heldBytes > SMALL_BYTES) {
+      this.end()
+      this.#client.disconnect('tooSlow', 'too many requests wait on this node')
+      return
+    }
+    const isMuch = this.#waiting.length + this.#unanswered >= PAUSE_AT || this.#heldBytes >= most
     if (this.#isPaused || !isMuch) return
     this.#isPaused = true
     this.#client.pause()
   }
 
+  #release(bytes: number): void {
+    this.#heldBytes -= bytes
+    this.#hub.held.add(-bytes)
+  }
+
   #letGo(): void {
-    const isLittle =
-      this.#waiting.length + this.#unanswered <= RESUME_AT && this.#heldBytes <= RESUME_AT_BYTES
+    const most = this.#hub.held.isMuch ? 0 : RESUME_AT_BYTES
+    const isLittle = this.#waiting.length + this.#unanswered <= RESUME_AT && this.#heldBytes <= most
     if (!this.#isPaused || !isLittle) return
     this.#isPaused = false
     this.#client.resume()

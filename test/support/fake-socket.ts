@@ -9,6 +9,8 @@ export class FakeSocket implements Socket {
   bytesRead = 0
   bytesWritten = 0
   closed: number | undefined
+  /** Whether nothing is read from the peer. */
+  isPaused = false
   onClose: () => void = () => {}
   #held = 0
   #listeners: (() => void)[] = []
@@ -45,8 +47,12 @@ export class FakeSocket implements Socket {
   destroy(): void {
     this.onClose()
   }
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.isPaused = true
+  }
+  resume(): void {
+    this.isPaused = false
+  }
 }
 
 /** Resolves behind the end of the turn, what its promises have led to included. */

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import type { Client, Envelope } from './client.ts'
 import type { Nodes } from './recovery-contract.ts'
+import { pace } from './until.ts'
 
 /** Rules of their own for some rooms. */
 export const RULES = JSON.stringify([
@@ -95,6 +96,37 @@ export async function forgetsUnkept(t: Test, nodes: Nodes): Promise<void> {
 
 const BURSTS = 60
 const BURST = 20
+
+/** A member that joins again with `last`, while others speak: between what it had and what it gets nothing is missing. */
+export async function rejoinsWithLast(t: Test, nodes: Nodes): Promise<void> {
+  const room = newRoom()
+  const [speaker, member] = [await nodes.connect('a'), await nodes.connect('m')]
+  await speaker.join(room)
+  await member.join(room)
+  let isOn = true
+  let sent = 0
+  const speaking = (async () => {
+    while (isOn) {
+      for (let k = 0; k < 5; k++) speaker.send({ type: 'message', room, content: ++sent })
+      await pace(1)
+    }
+  })()
+  for (let round = 0; round < 40; round++) {
+    const joined = await member.request({ type: 'join', room, last: 3 })
+    t.ok(Number(joined.missed) >= Math.min(3, Number(joined.offset)))
+    await pace(5)
+  }
+  isOn = false
+  await speaking
+  const { offset } = await speaker.publish(room, 'end')
+  await member.next(({ content }) => content === 'end', 20_000)
+  const seen = new Set(messagesIn(member.received).map((message) => Number(message.offset)))
+  const missing = Array.from({ length: Number(offset) }, (_, index) => index + 1).filter(
+    (one) => !seen.has(one),
+  )
+  t.same(missing, [], `none of ${offset}`)
+  await nodes.close(speaker, member)
+}
 
 /** A member, and clients that join with `last`, while one client sends what is kept and what is not, by turns. */
 export async function joinsUnderTraffic(t: Test, nodes: Nodes): Promise<void> {

@@ -6,7 +6,14 @@ import { encodePositions } from '../../src/protocol/positions.ts'
 import { type Client, connect, type Envelope } from './client.ts'
 import type { Position } from './follower.ts'
 import { Follower, Ledger } from './follower.ts'
-import { forgetsUnkept, givesLast, joinsUnderTraffic, keepsByRule, RULES } from './last-and-unkept.ts'
+import {
+  forgetsUnkept,
+  givesLast,
+  joinsUnderTraffic,
+  keepsByRule,
+  RULES,
+  rejoinsWithLast,
+} from './last-and-unkept.ts'
 import type { Env, Server } from './server.ts'
 import { streamsUnderCuts } from './stream-recovery.ts'
 import { tokenFor } from './token.ts'
@@ -46,6 +53,7 @@ export function comingBackContract(t: Test, name: string, { start }: Pick<Recove
     await t.test('the newest, or what followed since', (t) => givesLast(t, nodes))
     await t.test('a rule says what its rooms keep', (t) => keepsByRule(t, nodes))
     await t.test('what is not kept is delivered and forgotten', (t) => forgetsUnkept(t, nodes))
+    await t.test('a member that joins again with last', (t) => rejoinsWithLast(t, nodes))
     await t.test('joins with last under traffic of both kinds', (t) => joinsUnderTraffic(t, nodes))
   })
 }
