@@ -51,6 +51,38 @@ for (const [name, module, moduleResolution] of resolutions)
     t.strictSame(faults, [], 'with no other package, and libraries checked too')
   })
 
+t.test('the example of docs/CLIENT.md compiles', async (t) => {
+  const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync('docs/CLIENT.md', 'utf8')) ?? []
+  t.match(example, /connect</)
+  const directory = project(t, { 'example.ts': example })
+  const program = ts.createProgram([join(directory, 'example.ts')], {
+    ...{ module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler },
+    ...{ target: ts.ScriptTarget.ES2022, strict: true, noEmit: true, types: [] },
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
+  })
+  t.strictSame(
+    ts
+      .getPreEmitDiagnostics(program)
+      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')),
+    [],
+  )
+})
+
+t.test('docs/CLIENT.md has every option, state and code', async (t) => {
+  const text = readFileSync('docs/CLIENT.md', 'utf8')
+  const types = readFileSync('client/src/types.ts', 'utf8')
+  const within = (start: string) =>
+    types.slice(types.indexOf(start), types.indexOf('\n}', types.indexOf(start)))
+  const options = [
+    ...`${within('interface HubOptions')}${within('interface RoomOptions')}`.matchAll(/^ {2}(\w+)\??:/gm),
+  ]
+  t.ok(options.length >= 8)
+  for (const [, name] of options) t.match(text, `| \`${name}\``)
+  for (const name of ['connecting', 'open', 'waiting', 'closed']) t.match(text, `| \`${name}\` |`)
+  const own = readFileSync('client/src/errors.ts', 'utf8').matchAll(/^ {2}\| '(\w+)'/gm)
+  for (const [, code] of own) t.match(text, `| \`${code}\` |`)
+})
+
 t.test('Node imports the packed package, and nothing happens until it is asked to', async (t) => {
   const directory = project(t, {})
   writeFileSync(
