@@ -111,6 +111,7 @@ t.test('.ci/run closes with the counts, and fails unless every test ran and pass
     ],
     ['# { total: 9, pass: 8, fail: 1 }', 0, '8 passed, 1 failed', false],
     ['# { total: 9, pass: 9 }', 1, '9 passed, 0 failed', false],
+    ['# { total: 9, pass: 9, lint: fails }', 0, '9 passed, 0 failed', false],
     ['# { total: 2, skip: 2 }', 0, '0 passed, 0 failed, 2 skipped', false],
     ['    # { total: 9, pass: 9 }', 0, '0 passed, 0 failed', false],
     ['No test files found', 0, '0 passed, 0 failed', false],
@@ -119,17 +120,21 @@ t.test('.ci/run closes with the counts, and fails unless every test ran and pass
     const folder = t.testdir({
       [`run${index}`]: {
         '.ci': { run: read('.ci/run') },
-        npm: `#!/bin/sh\n[ "$1" = test ] || exit 0\ncat <<'EOF'\n${output}\nEOF\nexit ${code}\n`,
+        npm: `#!/bin/sh\n[ "$2" = lint ] && exit ${output.includes('lint') ? 3 : 0}\n[ "$1" = test ] || exit 0\ncat <<'EOF'\n${output}\nEOF\nexit ${code}\n`,
       },
     })
     const cwd = join(folder, `run${index}`)
     chmodSync(join(cwd, 'npm'), 0o755)
-    const { status, stdout } = spawnSync('bash', ['.ci/run'], {
+    const { status, stdout, stderr } = spawnSync('bash', ['.ci/run'], {
       cwd,
       encoding: 'utf8',
       env: { ...process.env, PATH: `${cwd}:${process.env.PATH}` },
     })
     t.equal(stdout.trimEnd().split('\n').at(-1), lastLine)
+    if (output.includes('lint')) {
+      t.match(stderr, 'failed: npm run lint')
+      t.notMatch(stderr, 'the test command failed')
+    }
     t.equal(status === 0, passes, `${lastLine}, tap ending with ${code}: exit code ${status}`)
   }
 })
