@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler, preValidationHookHandler } from 'fastify'
 import { z } from 'zod'
 import { StreamSocket } from '../plugins/stream-socket.ts'
 import { Refusal } from '../src/auth/refusal.ts'
@@ -9,6 +9,8 @@ import { joinsOf } from '../src/hub/token-rooms.ts'
 import { isRoomName, type Position } from '../src/protocol/envelope.ts'
 import { decodePositions, havePositions } from '../src/protocol/positions.ts'
 import { hasBody } from '../src/request-head.ts'
+import { TurnQueue } from '../src/turn-queue.ts'
+import { whileOpen } from '../src/while-open.ts'
 import { admissionOf } from './admission.ts'
 import { askBeforeConnect } from './connect-hook.ts'
 import { hideOtherMethods } from './other-methods.ts'
@@ -19,6 +21,8 @@ import { undocumented } from './undocumented.ts'
 const ROOMS = 32
 /** As docs/PROTOCOL.md has it for a connection that was open. */
 const RETRY_MS = 1000
+/** Streams that begin in a turn of the event loop, by up to 32 joins of 25 µs each; as many wait as upgrades do. */
+const STREAMS_A_TURN = { perTurn: 4, maxWaiting: 4096 }
 
 const many = <Schema extends z.ZodType>(one: Schema) =>
   z.preprocess((value) => (value === undefined || Array.isArray(value) ? value : [value]), z.array(one))
@@ -44,6 +48,15 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
   const connect = hub.hooks?.connect
   const options = { clock: hub.clock, log: app.log, limits: config, maxNesting: config.maxNesting }
 
+  const starting = new TurnQueue<() => void>((begin) => begin(), STREAMS_A_TURN)
+  // After a restart all of a node's streams come at once, like its upgrades.
+  const waitForTurn: onRequestHookHandler = ({ raw }, reply, done) => {
+    // Behind another request it is refused, and waits for nothing.
+    if (reply.raw.socket === null) done()
+    else starting.add(whileOpen(raw.socket, () => done()))
+  }
+  const { limitConnections } = app
+
   const admit: preValidationHookHandler = (request, reply, done) => {
     // Pages that may connect may also see why they were refused.
     reply.headers(corsFor(request, config))
@@ -64,7 +77,7 @@ export async function sseRoute(app: FastifyInstance, { config }: { config: Confi
     exposeHeadRoute: false,
     schema: undocumented,
     childLoggerFactory: () => silentLog,
-    ...(app.limitConnections !== undefined && { onRequest: app.limitConnections }),
+    onRequest: limitConnections === undefined ? waitForTurn : [waitForTurn, limitConnections],
     preValidation: connect === undefined ? admit : [admit, askBeforeConnect(app, connect)],
     handler: (request, reply) => {
       const { roomcastIdentity: identity } = request

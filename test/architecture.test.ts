@@ -62,6 +62,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/logged-text.ts',
     'src/descriptors.ts',
     'src/seldom.ts',
+    'src/turn-queue.ts',
     'src/while-open.ts',
   ],
 ]
