@@ -54,6 +54,7 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       await api.register(openApiRoutes, config)
       await api.register(async (callers) => {
         callers.addHook('onRequest', authenticator(callers))
+        callers.addHook('onRequest', refuseEncoded)
         await callers.register(publishRoutes, { config })
         await callers.register(adminRoutes)
       })
@@ -101,6 +102,22 @@ function authenticator(api: FastifyInstance): onRequestHookHandler {
     const settleLate = whileOpen(socket, (late: Author | TokenFault) => settle(late, request, reply, done))
     author.then(settleLate).catch(whileOpen(socket, done))
   }
+}
+
+/** A compressed body would be taken for broken JSON (RFC 9110 section 15.5.16). */
+function refuseEncoded(
+  { headers }: FastifyRequest,
+  _reply: FastifyReply,
+  done: (error?: Error) => void,
+): void {
+  const { 'content-encoding': encoding = 'identity' } = headers
+  if (encoding === 'identity') done()
+  else
+    done(
+      new Problem('unsupported_media_type', 'the body may not be compressed', {
+        'accept-encoding': 'identity',
+      }),
+    )
 }
 
 /** CORS (fetch.spec.whatwg.org): pages of the origins that may connect may call. A preflight has no secret. */

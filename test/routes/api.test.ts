@@ -146,6 +146,16 @@ t.test('who shows no secret, or one that is none, is nobody', async (t) => {
   t.equal((await callApi(none, { path: '/cluster' })).status, 404, 'without keys there is no API')
 })
 
+t.test('a compressed body is refused as such, and one that says identity is read', async (t) => {
+  const call = { path: '/rooms/r/messages', body: { content: 1 } }
+  t.match(await callApi(one, { ...call, headers: { 'content-encoding': 'gzip' } }), {
+    status: 415,
+    headers: { 'accept-encoding': 'identity' },
+    body: { code: 'unsupported_media_type' },
+  })
+  t.match(await callApi(one, { ...call, headers: { 'content-encoding': 'identity' } }), { status: 200 })
+})
+
 t.test('rooms, members, users and clients are read from any node', async (t) => {
   const names = ['list a', 'list b', 'list/c', 'list ä']
   const [a, b, bob] = [await connect(one, 'ada'), await connect(two, 'ada'), await connect(two, 'bob')]
