@@ -28,7 +28,8 @@ const { outputFiles } = await build({
 /** What is beside the core, which it takes from the core's own file: only by what that exports. */
 const { outputFiles: besides } = await build({
   absWorkingDir: new URL('.', import.meta.url).pathname,
-  entryPoints: ['src/tabs.ts'],
+  entryPoints: ['src/tabs.ts', 'src/react.ts'],
+  external: ['react'],
   outdir: 'dist',
   bundle: true,
   format: 'esm',
@@ -55,6 +56,8 @@ for (const { path, text } of [...outputFiles, ...besides]) {
     mangle: { toplevel: true },
   })
   writeFileSync(path, code)
+  // With React there is a bundler.
+  if (basename(path) === 'react.js') continue
   const name = basename(path).replace('index', 'client').replace('tabs', 'client-tabs')
   writeFileSync(new URL(name, served), code.replaceAll('./index.js', './client.js'))
 }
@@ -66,6 +69,8 @@ execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], {
 })
 const shipped = [
   'client/src/index.d.ts',
+  'client/src/tabs.d.ts',
+  'client/src/react.d.ts',
   'client/src/types.d.ts',
   'client/src/errors.d.ts',
   'src/protocol/codes.d.ts',

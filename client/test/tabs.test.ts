@@ -168,12 +168,14 @@ t.test('a tab with the socket that is frozen loses it to another', async (t) => 
   await bob.close()
 })
 
-t.test('where the browser keeps storage and locks from a page, it has a socket of its own', async (t) => {
-  const server = await serverFor(t)
-  const page = await (await openBrowser(t)).newPage()
-  await page.goto(server.url('/health/live'))
-  // Of no origin, as a page in a sandbox is: what touches storage throws.
-  const isForbidden = await page.evaluate(`new Promise((resolve) => {
+t.test(
+  'case 39: where the browser keeps storage and locks from a page, it has a socket of its own',
+  async (t) => {
+    const server = await serverFor(t)
+    const page = await (await openBrowser(t)).newPage()
+    await page.goto(server.url('/health/live'))
+    // Of no origin, as a page in a sandbox is: what touches storage throws.
+    const isForbidden = await page.evaluate(`new Promise((resolve) => {
     const frame = document.createElement('iframe')
     frame.sandbox = 'allow-scripts'
     frame.srcdoc = \`<script type="module">
@@ -186,6 +188,7 @@ t.test('where the browser keeps storage and locks from a page, it has a socket o
     addEventListener('message', ({ data }) => resolve(data))
     document.body.append(frame)
   })`)
-  t.equal(isForbidden, true)
-  t.equal(await clients(server), 1)
-})
+    t.equal(isForbidden, true)
+    t.equal(await clients(server), 1)
+  },
+)
