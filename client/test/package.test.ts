@@ -1,10 +1,11 @@
 // What is shipped: its size, its types, and that the packed package works by itself.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
+import { pack, project } from './support/packed.ts'
 
 const MOST_BYTES = 6 * 1024
 const MOST_TABS_BYTES = 2 * 1024
@@ -24,20 +25,19 @@ t.test('one socket for all tabs is at most 2 KiB more', async (t) => {
   t.match(code.toString(), /from"\.\/index\.js"/, 'the core is not in it once more')
 })
 
-/** A project that has the packed client, and nothing else. */
-function project(t: Test, files: Record<string, string>): string {
-  const directory = t.testdir({ 'package.json': '{"type":"module"}', ...files })
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--pack-destination', directory], {
-      cwd: 'client',
-      encoding: 'utf8',
-    }),
-  ) as [{ filename: string }]
-  execFileSync('tar', ['xzf', join(directory, filename), '-C', directory])
-  mkdirSync(join(directory, 'node_modules'))
-  cpSync(join(directory, 'package'), join(directory, 'node_modules/roomcast-client'), { recursive: true })
-  return directory
-}
+for (const [name, folder] of [
+  ['roomcast', '.'],
+  ['roomcast-client', 'client'],
+] as const)
+  t.test(`publint and attw have nothing to say of ${name}`, async (t) => {
+    const tarball = pack(folder, t.testdir())
+    const tool = (command: string, ...args: string[]) =>
+      spawnSync(`node_modules/.bin/${command}`, args, { encoding: 'utf8' })
+    const publint = tool('publint', 'run', tarball, '--strict')
+    t.equal(publint.status, 0, publint.stdout)
+    const types = tool('attw', tarball, '--profile', 'esm-only')
+    t.equal(types.status, 0, types.stdout)
+  })
 
 const uses = readFileSync('client/test/typed/uses.ts', 'utf8')
 const resolutions = [
