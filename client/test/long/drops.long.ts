@@ -9,7 +9,7 @@ import { pace, pollUntil } from '../../../test/support/until.ts'
 import { HubClient } from '../../src/hub-client.ts'
 import { platform } from '../../src/platform.ts'
 
-const { DROP_CLIENTS = '10000', DROP_SECONDS = '60' } = process.env
+const { DROP_CLIENTS = '2500', DROP_SECONDS = '60' } = process.env
 const CLIENTS = Number(DROP_CLIENTS)
 const SECONDS = Number(DROP_SECONDS)
 const EVERY_MS = 100
