@@ -20,7 +20,7 @@ interface Life {
 }
 
 async function begin(t: Test, env: Env = {}): Promise<Life> {
-  const server = await startServer({ NODE_ENV: 'development', ...env })
+  const server = await startServer({ NODE_ENV: 'development', SHUTDOWN_GRACE_MS: '1500', ...env })
   t.teardown(() => server.stop())
   const context = await (await openBrowser(t)).newContext()
   const page = await context.newPage()
@@ -107,7 +107,11 @@ t.test('suspended by its debugger, cut, and let go: a new token, and nothing mis
   await devTools.send('Debugger.pause')
   const stopped = page.evaluate('1 + 1')
   await server.stop('SIGKILL')
-  const again = await startServer({ PORT: String(server.port), NODE_ENV: 'development' })
+  const again = await startServer({
+    PORT: String(server.port),
+    NODE_ENV: 'development',
+    SHUTDOWN_GRACE_MS: '1500',
+  })
   t.teardown(() => again.stop())
   const bob = await connect(again, 'bob')
   await bob.join('r')
@@ -133,7 +137,11 @@ t.test('hidden while its node goes: it is there when it is looked at again', asy
   await show('hidden')
   await server.stop()
   await pollUntil('it waits', async () => /waiting/.test((await states()).at(-1) ?? ''))
-  const again = await startServer({ PORT: String(server.port), NODE_ENV: 'development' })
+  const again = await startServer({
+    PORT: String(server.port),
+    NODE_ENV: 'development',
+    SHUTDOWN_GRACE_MS: '1500',
+  })
   t.teardown(() => again.stop())
   await show('visible')
   await pollUntil('it is back', async () => (await again.health()).clients === 1)
