@@ -9,8 +9,13 @@ const acked = (id: string, sentAtMs: number, scope: 'cluster' | 'node' = 'cluste
 })
 const publishes = [acked('1', 10), acked('2', 20), acked('3', 30, 'node')]
 
-function faultsOf(view: Partial<View>, more: Publish[] = [], isClosed = false): string[] {
-  const views = [{ name: 'r', joinedAtMs: 5, seen: [], offsets: [], reloadedAtMs: [], ...view }]
+function faultsOf(
+  { seen = [], ...view }: Partial<Omit<View, 'seen'>> & { seen?: string[] },
+  more: Publish[] = [],
+  isClosed = false,
+): string[] {
+  const sightings = seen.map((id) => ({ id }))
+  const views = [{ name: 'r', joinedAtMs: 5, seen: sightings, reloadedAtMs: [], ...view }]
   const tab = { name: 'ada', views, publishes: [...publishes, ...more], isClosed }
   return judge([tab as unknown as Tab]).faults
 }
@@ -26,9 +31,9 @@ t.test('what was acked is seen once, or the reader or the publisher was told', a
     'but that was before',
   )
   t.strictSame(faultsOf({ seen: ['2'], joinedAtMs: 15 }), [], 'it was not there')
-  t.strictSame(faultsOf({ seen: ['1', '2', '2'] }), ['ada in r: 2 twice'])
+  t.match(faultsOf({ seen: ['1', '2', '2'] }), [/^ada in r: 2 twice/])
   t.strictSame(faultsOf({ seen: ['1'] }, [], true), [], 'its tab is gone')
-  t.strictSame(faultsOf({ seen: ['1', '1'] }, [], true), ['ada in r: 1 twice'])
+  t.match(faultsOf({ seen: ['1', '1'] }, [], true), [/^ada in r: 1 twice/])
 })
 
 t.test('a promise settles, and tells the truth', async (t) => {

@@ -16,14 +16,22 @@ export interface Publish {
   failure?: { code: string; maybeDelivered: boolean }
 }
 
+/** One message as the application saw it. */
+export interface Sighting {
+  id: string
+  offset?: number | undefined
+  client?: string
+  at?: number
+  seenAtMs?: number
+}
+
 /** A room as the application sees it. */
 export interface View {
   name: string
   room: Room<string>
   joinedAtMs?: number
-  /** Ids, in their order. */
-  seen: string[]
-  offsets: number[]
+  /** In their order. */
+  seen: Sighting[]
   /** When it was told that messages may be missing. */
   reloadedAtMs: number[]
 }
@@ -109,13 +117,12 @@ export class Tab {
     const reloadedAtMs: number[] = []
     const reload = () => reloadedAtMs.push(performance.now())
     const room = this.hub.room(name, { reload }) as Room<string>
-    const view: View = { name, room, seen: [], offsets: [], reloadedAtMs }
+    const view: View = { name, room, seen: [], reloadedAtMs }
     room.on('joined', () => {
       view.joinedAtMs ??= performance.now()
     })
-    room.on('message', ({ content, offset }) => {
-      view.seen.push(content)
-      if (offset !== undefined) view.offsets.push(offset)
+    room.on('message', ({ content: id, offset, from: { client }, at }) => {
+      view.seen.push({ id, offset, client, at, seenAtMs: performance.now() })
     })
     return view
   }

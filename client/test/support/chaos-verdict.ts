@@ -1,4 +1,4 @@
-import type { Publish, Tab, View } from './chaos-tab.ts'
+import type { Publish, Sighting, Tab, View } from './chaos-tab.ts'
 
 /** What a run came to; `faults` are against docs/CLIENT.md. */
 export interface Verdict {
@@ -26,15 +26,18 @@ export function judge(tabs: readonly Tab[]): Verdict {
   for (const tab of tabs)
     for (const view of tab.views) {
       const who = `${tab.name} in ${view.name}`
-      const seen = new Set<string>()
-      for (const id of view.seen) {
+      const seen = new Map<string, Sighting>()
+      for (const sighting of view.seen) {
+        const { id } = sighting
         counts.seen++
         const one = byId.get(id)
-        if (seen.has(id)) faults.push(`${who}: ${id} twice`)
+        const before = seen.get(id)
+        if (before !== undefined)
+          faults.push(`${who}: ${id} twice ${JSON.stringify([before, sighting, one])}`)
         if (one === undefined || one.room !== view.name) faults.push(`${who}: ${id} was not said there`)
         if (one?.failure?.maybeDelivered === false)
           faults.push(`${who}: ${id} was said to be undelivered (${one.failure.code})`)
-        seen.add(id)
+        seen.set(id, sighting)
       }
       if (!tab.isClosed) missing(view, seen, byId, counts, (id) => faults.push(`${who}: ${id} is missing`))
     }
@@ -43,7 +46,7 @@ export function judge(tabs: readonly Tab[]): Verdict {
 
 function missing(
   { name, joinedAtMs = Infinity, reloadedAtMs }: View,
-  seen: ReadonlySet<string>,
+  seen: ReadonlyMap<string, Sighting>,
   publishes: ReadonlyMap<string, Publish>,
   counts: Verdict['counts'],
   onMissing: (id: string) => void,
