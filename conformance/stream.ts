@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Failure } from './check.ts'
 import { type Envelope, Mailbox } from './mailbox.ts'
@@ -49,6 +50,12 @@ export class Stream {
     const event = this.#events.find(({ data }) => data === text)
     if (event === undefined) throw new Failure(`no event has the text ${text}`)
     return event
+  }
+
+  /** Resolves when the server has ended it. */
+  async ended(timeoutMs: number): Promise<void> {
+    if (this.#response.closed) return
+    await once(this.#response, 'close', { signal: AbortSignal.timeout(timeoutMs) })
   }
 
   close(): void {
