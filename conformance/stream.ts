@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Failure } from './check.ts'
 import { type Envelope, Mailbox } from './mailbox.ts'
@@ -52,10 +51,16 @@ export class Stream {
     return event
   }
 
-  /** Resolves when the server has ended it. */
-  async ended(timeoutMs: number): Promise<void> {
-    if (this.#response.closed) return
-    await once(this.#response, 'close', { signal: AbortSignal.timeout(timeoutMs) })
+  /** Resolves when the server has ended it, in whatever way. */
+  ended(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const say = () => reject(new Failure(`the stream did not end within ${timeoutMs} ms`))
+      const timer = setTimeout(say, timeoutMs)
+      this.#response.once('close', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   close(): void {
