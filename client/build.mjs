@@ -25,18 +25,41 @@ const { outputFiles } = await build({
   mangleProps: INTERNAL,
   write: false,
 })
+/** What is beside the core, which it takes from the core's own file: only by what that exports. */
+const { outputFiles: besides } = await build({
+  absWorkingDir: new URL('.', import.meta.url).pathname,
+  entryPoints: ['src/tabs.ts', 'src/react.ts'],
+  external: ['react'],
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  minify: true,
+  mangleProps: /^(opened|heard|ended|shared|admit|dismiss|isForbidden)$/,
+  write: false,
+  plugins: [
+    {
+      name: 'core',
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^\.\/(index|errors)\.ts$/ }, () => ({ path: './index.js', external: true })),
+    },
+  ],
+})
 mkdirSync(directory, { recursive: true })
 // The server serves the same (routes/client.ts).
 const served = new URL('../dist/client/', import.meta.url)
 mkdirSync(served, { recursive: true })
-for (const { path, text } of outputFiles) {
+for (const { path, text } of [...outputFiles, ...besides]) {
   const { code } = await minify(text, {
     module: true,
     compress: { ecma: 2022, passes: 3, unsafe_arrows: true },
     mangle: { toplevel: true },
   })
   writeFileSync(path, code)
-  writeFileSync(new URL(basename(path).replace('index', 'client'), served), code)
+  // With React there is a bundler.
+  if (basename(path) === 'react.js') continue
+  const name = basename(path).replace('index', 'client').replace('tabs', 'client-tabs')
+  writeFileSync(new URL(name, served), code.replaceAll('./index.js', './client.js'))
 }
 
 // Of the declarations, what the exported ones need.
@@ -46,6 +69,8 @@ execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], {
 })
 const shipped = [
   'client/src/index.d.ts',
+  'client/src/tabs.d.ts',
+  'client/src/react.d.ts',
   'client/src/types.d.ts',
   'client/src/errors.d.ts',
   'src/protocol/codes.d.ts',

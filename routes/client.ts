@@ -5,10 +5,10 @@ import { undocumented } from './undocumented.ts'
 
 /** Where the build puts it: beside the built routes, or from the sources. */
 const folders = ['../client/', '../dist/client/']
-/** The second is what the first loads where WebSockets are blocked. */
-const files = ['client.js', 'client-fallback.js']
+/** The second is what the first loads where WebSockets are blocked; the third loads the first. */
+const files = ['client.js', 'client-fallback.js', 'client-tabs.js']
 
-/** `GET /client.js`: roomcast-client, for `<script type="module">`. */
+/** `GET /client.js` and `/client-tabs.js`: roomcast-client, for `<script type="module">`. */
 export async function clientRoutes(app: FastifyInstance): Promise<void> {
   for (const name of files) {
     const code = await built(name)

@@ -1,12 +1,14 @@
 // What is shipped: its size, its types, and that the packed package works by itself.
-import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
+import { pack, project } from './support/packed.ts'
 
 const MOST_BYTES = 6 * 1024
+const MOST_TABS_BYTES = 2 * 1024
 
 t.test('the core is at most 6 KiB, minified and gzipped', async (t) => {
   const bytes = gzipSync(readFileSync('client/dist/index.js'), { level: 9 }).length
@@ -15,20 +17,27 @@ t.test('the core is at most 6 KiB, minified and gzipped', async (t) => {
   t.ok(bytes > 3_000, 'it is all there')
 })
 
-/** A project that has the packed client, and nothing else. */
-function project(t: Test, files: Record<string, string>): string {
-  const directory = t.testdir({ 'package.json': '{"type":"module"}', ...files })
-  const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--pack-destination', directory], {
-      cwd: 'client',
-      encoding: 'utf8',
-    }),
-  ) as [{ filename: string }]
-  execFileSync('tar', ['xzf', join(directory, filename), '-C', directory])
-  mkdirSync(join(directory, 'node_modules'))
-  cpSync(join(directory, 'package'), join(directory, 'node_modules/roomcast-client'), { recursive: true })
-  return directory
-}
+t.test('one socket for all tabs is at most 2 KiB more', async (t) => {
+  const code = readFileSync('client/dist/tabs.js')
+  const bytes = gzipSync(code, { level: 9 }).length
+  t.comment(`${bytes} bytes`)
+  t.ok(bytes <= MOST_TABS_BYTES, `${bytes} bytes`)
+  t.match(code.toString(), /from"\.\/index\.js"/, 'the core is not in it once more')
+})
+
+for (const [name, folder] of [
+  ['roomcast', '.'],
+  ['roomcast-client', 'client'],
+] as const)
+  t.test(`publint and attw have nothing to say of ${name}`, async (t) => {
+    const tarball = pack(folder, t.testdir())
+    const tool = (command: string, ...args: string[]) =>
+      spawnSync(`node_modules/.bin/${command}`, args, { encoding: 'utf8' })
+    const publint = tool('publint', 'run', tarball, '--strict')
+    t.equal(publint.status, 0, publint.stdout)
+    const types = tool('attw', tarball, '--profile', 'esm-only')
+    t.equal(types.status, 0, types.stdout)
+  })
 
 const uses = readFileSync('client/test/typed/uses.ts', 'utf8')
 const resolutions = [
@@ -51,22 +60,42 @@ for (const [name, module, moduleResolution] of resolutions)
     t.strictSame(faults, [], 'with no other package, and libraries checked too')
   })
 
-t.test('the example of docs/CLIENT.md compiles', async (t) => {
-  const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync('docs/CLIENT.md', 'utf8')) ?? []
-  t.match(example, /connect</)
-  const directory = project(t, { 'example.ts': example })
-  const program = ts.createProgram([join(directory, 'example.ts')], {
-    ...{ module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler },
-    ...{ target: ts.ScriptTarget.ES2022, strict: true, noEmit: true, types: [] },
-    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
-  })
+t.test('the examples of docs/CLIENT.md compile', async (t) => {
+  const examples = [...readFileSync('docs/CLIENT.md', 'utf8').matchAll(/```(tsx?)\n([\s\S]*?)```/g)]
+  t.ok(examples.length >= 3)
+  const files = examples.map(([, kind, text = ''], at) => [`example${at}.${kind}`, `${text}\nexport {}\n`])
+  const directory = project(t, Object.fromEntries(files))
+  mkdirSync(join(directory, 'node_modules/@types'))
+  for (const name of ['react', 'csstype'])
+    cpSync(typesOf(name), join(directory, 'node_modules', name === 'react' ? '@types/react' : name), {
+      recursive: true,
+    })
+  const program = ts.createProgram(
+    files.map(([name = '']) => join(directory, name)),
+    {
+      ...{ module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler },
+      ...{ target: ts.ScriptTarget.ES2022, strict: true, noEmit: true, types: [] },
+      jsx: ts.JsxEmit.ReactJSX,
+      lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
+    },
+  )
   t.strictSame(
     ts
       .getPreEmitDiagnostics(program)
-      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')),
+      .map(
+        ({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`,
+      ),
     [],
   )
 })
+
+/** Where npm has put a package's types: the client's own React is not the one of tap. */
+function typesOf(name: string): string {
+  const folders = ['client/node_modules/@types', 'node_modules/@types', 'client/node_modules', 'node_modules']
+  const found = folders.map((folder) => `${folder}/${name}`).find((path) => existsSync(`${path}/index.d.ts`))
+  if (found === undefined) throw new Error(`no types of ${name}`)
+  return found
+}
 
 t.test('docs/CLIENT.md has every option, state and code', async (t) => {
   const text = readFileSync('docs/CLIENT.md', 'utf8')
@@ -97,3 +126,30 @@ t.test('Node imports the packed package, and nothing happens until it is asked t
     'closed true function\n',
   )
 })
+
+t.test(
+  'case 39: no storage is touched, and nothing is guessed from process, window or document',
+  async (t) => {
+    const directory = project(t, {})
+    writeFileSync(
+      join(directory, 'script.js'),
+      `for (const name of ['localStorage', 'sessionStorage', 'indexedDB', 'cookieStore', 'caches'])
+       Object.defineProperty(globalThis, name, { get() { throw new Error('touched ' + name) } })
+     const { log } = console
+     // As bundlers and test tools leave them: there, and of no use.
+     globalThis.window = {}
+     globalThis.process = undefined
+     globalThis.navigator ??= {}
+     const sockets = []
+     const WebSocket = class { constructor(url) { sockets.push(url) } close() {} }
+     for (const name of ['roomcast-client', 'roomcast-client/tabs']) {
+       const { connect } = await import(name)
+       const hub = connect('http://127.0.0.1:1', { token: 'x', WebSocket })
+       await new Promise((resolve) => setTimeout(resolve))
+       hub.close()
+     }
+     log(sockets.length)`,
+    )
+    t.equal(execFileSync(process.execPath, ['script.js'], { cwd: directory, encoding: 'utf8' }), '2\n')
+  },
+)
