@@ -1,6 +1,7 @@
 // The suite finds nothing wrong with roomcast, on each bridge; and the command says so.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { conformanceCommand } from '../../cli/conformance.ts'
 import type { Report } from '../../conformance/report.ts'
 import { sections } from '../../conformance/sections/index.ts'
 import { API_SECRET } from '../support/api.ts'
@@ -111,4 +112,29 @@ t.test('without a command it is the server', async (t) => {
   const plain = startProgram(t, process.execPath, ['dist/src/server.js'], { env: { ...env, PORT: 'x' } })
   t.equal(await broken.exited(), await plain.exited(), 'a start that fails ends as that of the server')
   t.equal(broken.stderr, plain.stderr)
+})
+
+t.test('docs/CONFORMANCE.md', async (t) => {
+  const page = readFileSync('docs/CONFORMANCE.md', 'utf8')
+
+  t.test('has each option', async (t) => {
+    const options = conformanceCommand().options.map(({ long }) => long)
+    const rows = [...page.matchAll(/^\| `(--[\w-]+)` \|/gm)].map(([, name]) => name)
+    t.strictSame(rows.toSorted(), options.toSorted())
+  })
+
+  t.test('has commands that work', async (t) => {
+    const server = await startWithEverything(t)
+    const commands = [...page.matchAll(/^```sh\n(.*)\n```$/gm)].map(([, command = '']) => command)
+    t.equal(commands.length, 2)
+    for (const command of commands) {
+      const line = command
+        .replace('npx roomcast', `'${process.execPath}' ${ENTRY}`)
+        .replace('http://127.0.0.1:8080', server.url())
+      const program = startProgram(t, 'sh', ['-c', line], {
+        env: { JWT_SECRET: SECRET, API_KEY: API_SECRET },
+      })
+      t.equal(await program.exited(), 0, program.stdout)
+    }
+  })
 })
