@@ -21,7 +21,7 @@ export interface Report {
 const marks = { passed: '✔', failed: '✘', skipped: '-' }
 const colours = { passed: 32, failed: 31, skipped: 33 }
 
-/** For people: what failed is said once more at the end. */
+/** For people. What failed is said once more at the end, where it is seen. */
 export function asText(report: Report, isColoured = false): string {
   const paint = (outcome: Result['outcome'], text: string) =>
     isColoured ? `\u001b[${colours[outcome]}m${text}\u001b[0m` : text
@@ -38,7 +38,13 @@ export function asText(report: Report, isColoured = false): string {
   })
   const { url, passed, failed, skipped, ms } = report
   const sum = `${url}: ${passed} passed, ${failed} failed, ${skipped} skipped, in ${(ms / 1000).toFixed(1)} s`
-  return `${[...sections, paint(failed > 0 ? 'failed' : 'passed', sum)].join('\n\n')}\n`
+  const failures = report.results.filter(({ outcome }) => outcome === 'failed')
+  const again = failures.length > 0 ? [['Failed', ...failures.map(failure)].join('\n')] : []
+  return `${[...sections, ...again, paint(failed > 0 ? 'failed' : 'passed', sum)].join('\n\n')}\n`
+}
+
+function failure({ section, name, reason }: Result): string {
+  return `  ${section}: ${name}\n      ${reason}`
 }
 
 /** For programs. */

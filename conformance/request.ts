@@ -43,7 +43,8 @@ export function request(url: string, init: RequestInit): Promise<Answer> {
 export function upgrade(url: string, init: RequestInit): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const sent = begin(url, init, reject)
-    sent.on('upgrade', (_response, socket) => resolve(socket as Socket))
+    // Whoever reads it sees that it has ended.
+    sent.on('upgrade', (_response, socket) => resolve((socket as Socket).on('error', () => {})))
     sent.on('response', (response) => {
       response.resume()
       reject(new Failure(`the upgrade was answered with ${response.statusCode}`))

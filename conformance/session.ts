@@ -153,6 +153,18 @@ export class Session {
     return closed
   }
 
+  /** Resolves with what the next frame of that kind has in it. */
+  heard(kind: 'ping' | 'pong', timeoutMs = this.#timeoutMs): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const say = () => reject(new Failure(`no ${kind} frame came within ${timeoutMs} ms`))
+      const timer = setTimeout(say, timeoutMs)
+      this.socket.once(kind, (payload: Buffer) => {
+        clearTimeout(timer)
+        resolve(payload.toString())
+      })
+    })
+  }
+
   /** As an application goes. */
   close(): void {
     this.socket.close(1000)

@@ -18,6 +18,8 @@ export interface TargetOptions {
 }
 
 const HOUR_S = 3600
+/** Servers that are locked down allow nothing else to tokens that do not name it. */
+const EVERYTHING = { join: ['*'], publish: ['*'], broadcast: true }
 
 /** The server that is checked, and names in it that nobody else uses. */
 export class Target {
@@ -63,9 +65,10 @@ export class Target {
     return `user-${this.#run}-${++this.#names}`
   }
 
-  /** A token for an hour; a claim that is `undefined` is left out. */
+  /** A token for an hour and for everything; a claim that is `undefined` is left out. */
   token(claims: Claims = {}, secret = this.secret): string {
-    const all = { sub: this.user(), exp: nowS() + HOUR_S, ...this.#claims, ...claims }
+    const usual = { sub: this.user(), exp: nowS() + HOUR_S, can: EVERYTHING }
+    const all = { ...usual, ...this.#claims, ...claims }
     // Without `iat` of the library's own, which a check may want otherwise.
     return createSigner({ key: secret, algorithm: 'HS256', noTimestamp: true })(all)
   }

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { check, section } from '../check.ts'
 import { expectEqual, expectFields } from '../expect.ts'
 import { closeCode, FINAL_TEXT, frame, RESERVED_OPCODE } from '../frames.ts'
@@ -44,10 +43,8 @@ export const closeCodes = section('Close codes', [
     expectFields(await listener.message(), { content: 'last' }, 'the message')
   }),
   check('a ping of RFC 6455 is answered with its own payload', async (visit) => {
-    const { socket } = await visit.connect()
-    socket.ping('payload')
-    const signal = AbortSignal.timeout(visit.target.timeoutMs)
-    const [payload] = await once(socket, 'pong', { signal })
-    expectEqual(String(payload), 'payload', 'the payload of the pong')
+    const client = await visit.connect()
+    client.socket.ping('payload')
+    expectEqual(await client.heard('pong'), 'payload', 'the payload of the pong')
   }),
 ])

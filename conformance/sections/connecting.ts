@@ -82,6 +82,11 @@ const upgrades = [
     const { status } = await visit.tryUpgrade(`/ws?token=${visit.target.token()}`, headers)
     expectEqual(status, 101, 'the status')
   }),
+  check('an upgrade with a body is 400 bad_upgrade, and Content-Length 0 is no body', async (visit) => {
+    const path = `/ws?token=${visit.target.token()}`
+    await visit.refusedUpgrade(400, 'bad_upgrade', path, { 'Content-Length': '5' })
+    expectEqual((await visit.tryUpgrade(path, { 'Content-Length': '0' })).status, 101, 'the status')
+  }),
   check('a refusal never repeats the token', async (visit) => {
     const token = visit.target.token({ exp: 1 })
     const { body, headers } = await visit.send(`/ws?token=${token}`, { headers: upgradeHeaders() })

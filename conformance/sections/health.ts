@@ -6,16 +6,14 @@ export const health = section(
   'Health',
   [
     check('/health is 200 with the figures of the node', async (visit) => {
-      const { welcome } = await visit.connect()
       const answer = await visit.send('/health')
       const body = jsonOf(answer)
       expectEqual(answer.status, 200, 'the status')
       expectTrue(['healthy', 'degraded'].includes(String(body.status)), `status is ${shown(body.status)}`)
       for (const name of ['clients', 'rooms', 'uptimeMs'])
         expectTrue(Number.isInteger(body[name]), `\`${name}\` is ${shown(body[name])}`)
-      expectTrue(typeof body.node === typeof welcome.node, `\`node\` is ${shown(body.node)}`)
-      expectTrue(Number(body.clients) >= 0, `\`clients\` is ${shown(body.clients)}`)
-      const { state } = body.bridge as Record<string, unknown>
+      expectTrue(typeof body.node === 'string', `\`node\` is ${shown(body.node)}`)
+      const { state } = (body.bridge ?? {}) as Record<string, unknown>
       expectTrue(state === 'up' || state === 'down', `the bridge is ${shown(body.bridge)}`)
     }),
     check('/health/live says that the process runs', async (visit) => {

@@ -38,6 +38,17 @@ t.test('what cannot be seen from outside is skipped, and said so', async (t) => 
     t.match(skipped, why)
 })
 
+t.test('a server that is locked down passes, with the claims that it needs', async (t) => {
+  const env = {
+    DEFAULT_CAN: '{}',
+    JWT_AUDIENCE: 'chat',
+    JWT_ISSUER: 'shop',
+    ALLOWED_ORIGINS: 'https://a.example',
+  }
+  const server = await startWithEverything(t, env)
+  isWhole(t, await runAgainst(server.url(), { claims: { aud: 'chat', iss: 'shop' } }))
+})
+
 t.test('each section is a heading of its document, and no two checks have one name', async (t) => {
   for (const { name, document, checks } of sections) {
     const text = readFileSync(`docs/${document}`, 'utf8')
@@ -76,6 +87,7 @@ t.test('the command', async (t) => {
     const { code, stdout } = await run(server.url(), '--secret', 'another', '--section', 'ping')
     t.equal(code, 1)
     t.match(stdout, /✘ is answered with `pong` and the id\n {6}a welcome did not come: .*401/)
+    t.match(stdout, /\n\nFailed\n {2}ping: is answered with `pong` and the id\n/)
   })
 
   t.test('ends with 2 when it is used wrongly', async (t) => {

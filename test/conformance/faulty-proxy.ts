@@ -55,7 +55,10 @@ class FaultyProxy {
   #onUpgrade(asked: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy())
     const { url = '', headers } = this.#changed({ url: asked.url ?? '', headers: asked.headers, body: '' })
-    const isSound = headers['sec-websocket-version'] === '13' && headers['sec-websocket-key']?.length === 24
+    const isSound =
+      Number(headers['content-length'] ?? 0) === 0 &&
+      headers['sec-websocket-version'] === '13' &&
+      headers['sec-websocket-key']?.length === 24
     if (isSound) this.#dial(asked, { url, headers, body: '' }, socket, head)
     else this.#relayRefusal({ url, headers, body: '' }, socket)
   }
