@@ -24,8 +24,9 @@ export function expectFields(actual: object, fields: Record<string, unknown>, wh
   }
 }
 
-/** The text of a value, cut where it is long. */
+/** The text of a value in one line, cut where it is long. */
 export function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  const whole = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  const text = whole.replace(/\s*[\r\n]\s*/g, ' ')
   return text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text
 }
