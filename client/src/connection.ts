@@ -255,6 +255,8 @@ export class Connection {
   async #ended(attempt: Attempt, end: End): Promise<void> {
     if (attempt === this.#leaving) {
       this.#dropOld()
+      // While it was there, tries that failed had cost nothing.
+      this.#backOff.reset()
       if (this.#attempt?.welcome === undefined) this.#setState({ name: 'connecting' })
       return
     }

@@ -1,17 +1,15 @@
 // The client in a real Chromium, as README and docs/CLIENT.md have it.
-import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { API_SECRET, callApi } from '../../test/support/api.ts'
 import { openBrowser } from '../../test/support/browser.ts'
 import { connect } from '../../test/support/client.ts'
 import { freePort } from '../../test/support/free-port.ts'
+import { readmeBlock } from '../../test/support/readme.ts'
 import { startServer } from '../../test/support/server.ts'
 import { tokenFor } from '../../test/support/token.ts'
 
-const readme = readFileSync('README.md', 'utf8')
-const [, script = ''] =
-  /```html\n(<script type="module">\n {2}import \{ connect \}[\s\S]*?)```/.exec(readme) ?? []
+const script = readmeBlock('html', "from '/client.js'")
 /** The host's own part: a page that shows what is logged. */
 const html = `<!doctype html><ul></ul><script>console.log = (...words) => {
   document.querySelector('ul').appendChild(document.createElement('li')).textContent = words.join(': ')

@@ -59,7 +59,9 @@ t.test('the printed wscat line, and the envelopes below it, talk between two ter
 
 t.test('the browser snippet shows its message', async (t) => {
   const { url } = await firstStart(t)
-  const html = readmeBlock('html', 'new WebSocket').replace('ws://127.0.0.1:8080/ws?token=…', url)
+  const html = readmeBlock('html', 'new URL')
+    .replace('ws://127.0.0.1:8080/ws?token=…', url)
+    .replace('127.0.0.1:8080', new URL(url).host)
   t.match(html, url)
   const browser = await openBrowser(t)
   const page = await browser.newPage()
