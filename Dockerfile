@@ -10,6 +10,8 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY plugins plugins
 COPY routes routes
+COPY conformance conformance
+COPY cli cli
 COPY client client
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 

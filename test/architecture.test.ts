@@ -6,6 +6,8 @@ import ts from 'typescript'
 
 /** From the top down. The first prefix that fits a file names its layer. */
 const layers: [name: string, ...prefixes: string[]][] = [
+  ['cli', 'cli/'],
+  ['conformance', 'conformance/'],
   [
     'server',
     'src/server.ts',
@@ -67,6 +69,8 @@ const layers: [name: string, ...prefixes: string[]][] = [
   ],
 ]
 const order = [
+  'cli',
+  'conformance',
   'server',
   'app',
   'routes',
@@ -92,7 +96,7 @@ function layerOf(path: string): string | undefined {
   return layers.find(([, ...prefixes]) => prefixes.some((prefix) => path.startsWith(prefix)))?.[0]
 }
 
-const sources = ['src', 'plugins', 'routes']
+const sources = ['src', 'plugins', 'routes', 'conformance', 'cli']
   .flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
   )
@@ -108,7 +112,7 @@ const sources = ['src', 'plugins', 'routes']
     return { path, text, layer: layerOf(path) ?? '', imports }
   })
 
-const own = (imported: string) => /^(src|plugins|routes)\//.test(imported)
+const own = (imported: string) => /^(src|plugins|routes|conformance|cli)\//.test(imported)
 const within = (...prefixes: string[]) =>
   sources.filter(({ path }) => prefixes.some((prefix) => path.startsWith(prefix)))
 
@@ -145,6 +149,15 @@ t.test('the protocol needs zod and nothing else, so that clients can share it', 
   const foreign = within('src/protocol/').flatMap(({ imports }) =>
     imports.filter((imported) => imported !== 'zod' && !imported.startsWith('src/protocol/')),
   )
+  t.strictSame(foreign, [])
+})
+
+t.test('the conformance suite knows nothing of the server that it checks', async (t) => {
+  const suite = within('conformance/')
+  const foreign = suite.flatMap(({ imports }) =>
+    imports.filter((imported) => own(imported) && !imported.startsWith('conformance/')),
+  )
+  t.ok(suite.length > 20, 'the suite is found')
   t.strictSame(foreign, [])
 })
 
