@@ -46,3 +46,18 @@ t.test('a promise settles, and tells the truth', async (t) => {
   t.match(faultsOf({ seen: ['1', '2', '4'] }, [failed(false)]), [/4 was said to be undelivered/])
   t.match(faultsOf({ seen: ['1', '2', 'x'] }), [/x was not said there/])
 })
+
+t.test('what a lost node had told its own, and was said again elsewhere, is counted by itself', async (t) => {
+  const [early, repeat] = [
+    { id: '1', client: 'a' },
+    { id: '1', offset: 3, client: 'b' },
+  ]
+  const view = (seen: object[]) => ({ name: 'r', joinedAtMs: 5, seen, reloadedAtMs: [] })
+  const verdict = (seen: object[]) =>
+    judge([
+      { name: 'ada', views: [view(seen)], publishes: [acked('1', 10)], isClosed: true } as unknown as Tab,
+    ])
+  t.match(verdict([early, repeat]), { faults: [], counts: { repeatedElsewhere: 1 } })
+  t.match(verdict([repeat, early]).faults, [/twice/])
+  t.match(verdict([early, { ...repeat, client: 'a' }]).faults, [/twice/])
+})

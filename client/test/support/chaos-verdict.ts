@@ -1,5 +1,15 @@
 import type { Publish, Sighting, Tab, View } from './chaos-tab.ts'
 
+type Count =
+  | 'acked'
+  | 'nodeOnly'
+  | 'failed'
+  | 'maybe'
+  | 'seen'
+  | 'excusedByNode'
+  | 'excusedByReload'
+  | 'repeatedElsewhere'
+
 /** What a run came to; `faults` are against docs/CLIENT.md. */
 export interface Verdict {
   faults: string[]
@@ -13,7 +23,10 @@ export interface Verdict {
 /** Holds what every application saw against what every publisher was told. */
 export function judge(tabs: readonly Tab[]): Verdict {
   const faults: string[] = []
-  const counts = { acked: 0, nodeOnly: 0, failed: 0, maybe: 0, seen: 0, excusedByNode: 0, excusedByReload: 0 }
+  const counts: Verdict['counts'] = {
+    ...{ acked: 0, nodeOnly: 0, failed: 0, maybe: 0, seen: 0 },
+    ...{ excusedByNode: 0, excusedByReload: 0, repeatedElsewhere: 0 },
+  }
   const byId = new Map<string, Publish>()
   for (const one of tabs.flatMap(({ publishes }) => publishes)) {
     byId.set(one.id, one)
@@ -42,6 +55,14 @@ export function judge(tabs: readonly Tab[]): Verdict {
       if (!tab.isClosed) missing(view, seen, byId, counts, (id) => faults.push(`${who}: ${id} is missing`))
     }
   return { faults, counts }
+}
+
+/**
+ * The one way to come twice (docs/CLIENT.md): a node without Redis told it to its own members, and was lost before its
+ * publisher knew, who said it again on another node.
+ */
+function isRepeatElsewhere(first: Sighting, second: Sighting): boolean {
+  return first.offset === undefined && second.offset !== undefined && first.client !== second.client
 }
 
 function missing(
