@@ -13,11 +13,8 @@ type Count =
 /** What a run came to; `faults` are against docs/CLIENT.md. */
 export interface Verdict {
   faults: string[]
-  /** What may be missing, and why: told to the publisher, or to the reader. */
-  counts: Record<
-    'acked' | 'nodeOnly' | 'failed' | 'maybe' | 'seen' | 'excusedByNode' | 'excusedByReload',
-    number
-  >
+  /** Also what may be missing, and why: told to the publisher, or to the reader. */
+  counts: Record<Count, number>
 }
 
 /** Holds what every application saw against what every publisher was told. */
@@ -45,7 +42,8 @@ export function judge(tabs: readonly Tab[]): Verdict {
         counts.seen++
         const one = byId.get(id)
         const before = seen.get(id)
-        if (before !== undefined)
+        if (before !== undefined && isRepeatElsewhere(before, sighting)) counts.repeatedElsewhere++
+        else if (before !== undefined)
           faults.push(`${who}: ${id} twice ${JSON.stringify([before, sighting, one])}`)
         if (one === undefined || one.room !== view.name) faults.push(`${who}: ${id} was not said there`)
         if (one?.failure?.maybeDelivered === false)
