@@ -13,6 +13,7 @@ COPY routes routes
 COPY conformance conformance
 COPY cli cli
 COPY client client
+COPY console console
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:${NODE_VERSION}-slim

@@ -19,6 +19,7 @@ import { webhooksPlugin } from '../plugins/webhooks.ts'
 import { websocketPlugin } from '../plugins/websocket.ts'
 import { apiRoutes } from '../routes/api.ts'
 import { clientRoutes } from '../routes/client.ts'
+import { consoleRoutes } from '../routes/console.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { metricsRoute } from '../routes/metrics.ts'
 import { sseRoute } from '../routes/sse.ts'
@@ -88,6 +89,7 @@ export const roomcast = fp(
         await scope.register(sseRoute, { config })
         if (config.metrics) await scope.register(metricsRoute)
         if (config.clientJs === true) await scope.register(clientRoutes)
+        if (config.console === true) await scope.register(consoleRoutes)
         if (config.apiKeys.length > 0) {
           await scope.register(apiAuthPlugin, { config })
           await scope.register(apiRoutes, { config })

@@ -87,6 +87,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
     metrics: options.metrics ?? true,
     apiDocs: options.apiDocs ?? nodeEnv !== 'production',
     clientJs: options.clientJs ?? nodeEnv !== 'production',
+    console: options.console ?? nodeEnv !== 'production',
   })
   wantHost(app)
   guardDescriptors(app)

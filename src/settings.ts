@@ -255,6 +255,12 @@ export const settings = z
         '`GET /client.js`, the client for pages that load it by themselves (CLIENT.md). Unset: as API_DOCS.',
       ),
 
+    console: flag()
+      .optional()
+      .describe(
+        '`GET /console`, a page to watch and try the hub (CONSOLE.md); what it shows needs a key of the API, or an admin token. Unset: as API_DOCS.',
+      ),
+
     drainMs: integer(0, HOUR_MS)
       .default(0)
       .describe('At shutdown, time over which the clients are told to go.'),

@@ -5,6 +5,7 @@ import { clientFigures, nodeFigures } from '../protocol/api.ts'
 import { isRoomName } from '../protocol/envelope.ts'
 import { version } from '../version.ts'
 import type { Client } from './client.ts'
+import type { Counters } from './counters.ts'
 import { textFrame } from './frame.ts'
 import { type Question, type Questions, summed } from './questions.ts'
 import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
@@ -18,6 +19,7 @@ export interface InquiriesContext {
   readonly uptimeMs: number
   readonly rooms: Rooms
   readonly bridgeStatus: BridgeStatus
+  readonly counters: Counters
   clients(): Iterable<Client>
   client(id: string): Client | undefined
 }
@@ -75,10 +77,14 @@ export class Inquiries {
     }
     this.#nodes = {
       ...{ kind: 'node', with: z.object({}), answer: nodeFigures },
-      carryOut: () => {
+      carryOut: async () => {
         const { node, size: clients, uptimeMs } = hub
         const { kind, state } = hub.bridgeStatus
-        return { node, clients, rooms: hub.rooms.size, version, uptimeMs, bridge: { kind, state } }
+        const seen = {
+          ...{ node, clients, rooms: hub.rooms.size, version, uptimeMs },
+          bridge: { kind, state },
+        }
+        return { ...seen, ...(await totalsOf(hub)) }
       },
     }
     const delivery = z.object({ users: z.array(userName), exclude: clientId.optional(), text: z.string() })
@@ -137,6 +143,18 @@ export class Inquiries {
   async deliver(users: string[], exclude: string | undefined, text: string) {
     return summed(await this.#questions.ask(this.#deliver, { users, exclude, text }))
   }
+}
+
+/** What all clients of a node have between them, those that are gone too. */
+async function totalsOf(hub: InquiriesContext) {
+  const { published, drops, gone } = hub.counters
+  let deliveries = gone.messagesOut
+  let outboxBytes = 0
+  await each(hub.clients(), (client) => {
+    deliveries += client.messagesOut
+    outboxBytes += client.outboxBytes
+  })
+  return { published, deliveries, drops, outboxBytes }
 }
 
 function usersIn(rooms: Rooms, room: string): z.infer<typeof presentUsers> {

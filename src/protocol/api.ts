@@ -174,6 +174,10 @@ export const nodeFigures = z.object({
   clients: z.int(),
   rooms: z.int(),
   bridge: z.object({ kind: z.enum(['memory', 'redis']), state: z.enum(['up', 'down']) }),
+  published: z.int().optional().describe('Messages published through it since its start.'),
+  deliveries: z.int().optional().describe('Messages sent to its clients since its start.'),
+  drops: z.int().optional().describe('Messages dropped for slow clients since its start.'),
+  outboxBytes: z.int().optional().describe('Bytes that wait for clients whose sockets do not take them.'),
 })
 export const clusterAnswer = z.object({ cluster: z.array(nodeFigures), clients: z.int(), nodes })
 
