@@ -6,6 +6,7 @@ import ts from 'typescript'
 
 /** From the top down. The first prefix that fits a file names its layer. */
 const layers: [name: string, ...prefixes: string[]][] = [
+  ['cli', 'cli/'],
   [
     'server',
     'src/server.ts',
@@ -67,6 +68,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
   ],
 ]
 const order = [
+  'cli',
   'server',
   'app',
   'routes',
@@ -92,7 +94,7 @@ function layerOf(path: string): string | undefined {
   return layers.find(([, ...prefixes]) => prefixes.some((prefix) => path.startsWith(prefix)))?.[0]
 }
 
-const sources = ['src', 'plugins', 'routes']
+const sources = ['src', 'plugins', 'routes', 'cli']
   .flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
   )
@@ -108,7 +110,7 @@ const sources = ['src', 'plugins', 'routes']
     return { path, text, layer: layerOf(path) ?? '', imports }
   })
 
-const own = (imported: string) => /^(src|plugins|routes)\//.test(imported)
+const own = (imported: string) => /^(src|plugins|routes|cli)\//.test(imported)
 const within = (...prefixes: string[]) =>
   sources.filter(({ path }) => prefixes.some((prefix) => path.startsWith(prefix)))
 
