@@ -44,4 +44,20 @@ export const commands: Record<string, Entry> = {
     summary: 'watch the nodes of the cluster',
     load: async () => (await import('./commands/stats.ts')).statsCommand(),
   },
+  tail: {
+    summary: 'print what is said in rooms, as it comes',
+    load: async () => (await import('./commands/tail.ts')).tailCommand(),
+  },
+  send: {
+    summary: 'say something in a room, or talk there',
+    load: async () => (await import('./commands/send.ts')).sendCommand(),
+  },
+  check: {
+    summary: 'look for what is wrong before a start',
+    load: async () => (await import('./commands/check.ts')).checkCommand(),
+  },
+  doctor: {
+    summary: 'look for what is wrong from outside, through the proxy',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
 }

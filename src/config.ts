@@ -35,6 +35,11 @@ export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
   return checked(input, variableName)
 }
 
+/** The variables of this process, for those who look for misspelt ones. */
+export function environment(): NodeJS.ProcessEnv {
+  return process.env
+}
+
 /** Puts values in the place of environment variables: what flags say goes before. */
 export function setVariables(values: Record<string, string>): void {
   Object.assign(process.env, values)

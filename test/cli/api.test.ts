@@ -3,6 +3,7 @@ import t from 'tap'
 import { API_SECRET } from '../support/api.ts'
 import { apiEnv, cliJson, runCli, startCli } from '../support/cli.ts'
 import { connect } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { startServer } from '../support/server.ts'
 
 const server = await startServer({ API_KEYS: `shop:${API_SECRET}` })
@@ -39,7 +40,7 @@ t.test('publish: what is refused', async (t) => {
   const wrong = { ...env, ROOMCAST_API_KEY: 'another-secret-of-sixteen' }
   const refused = await runCli(t, ['publish', 'news', '1'], { env: wrong })
   t.match(refused, { code: 1, stderr: /^roomcast publish: unauthorized: .*ROOMCAST_API_KEY.*\n$/ })
-  const nobody = { ...env, ROOMCAST_URL: 'http://127.0.0.1:1' }
+  const nobody = { ...env, ROOMCAST_URL: `http://127.0.0.1:${await freePort()}` }
   t.match(await runCli(t, ['publish', 'news', '1'], { env: nobody }), {
     code: 1,
     stderr: /does not answer: ECONN.*\n$/,
