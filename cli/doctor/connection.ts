@@ -122,7 +122,10 @@ async function others(options: ConnectionOptions): Promise<Finding[]> {
   const refused = came.find((one) => !('socket' in one))
   const found: Finding[] = []
   if (refused !== undefined && !('socket' in refused)) {
-    const { cause, mend = '' } = upgradeFinding(refused, options.origin)
+    const finding = upgradeFinding(refused, options.origin)
+    const { cause, mend = '' } = finding
+    // A limit that is reached meanwhile says nothing about other nodes.
+    if (finding.name === 'limits') return [finding]
     found.push(
       fail(
         'nodes',
