@@ -60,4 +60,12 @@ export const commands: Record<string, Entry> = {
     summary: 'look for what is wrong from outside, through the proxy',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
+  bench: {
+    summary: 'put a load on a server, and measure it',
+    load: async () => (await import('./commands/bench.ts')).benchCommand(),
+  },
+  completions: {
+    summary: 'print the completions for bash, zsh or fish',
+    load: async () => (await import('./commands/completions.ts')).completionsCommand(),
+  },
 }

@@ -158,9 +158,9 @@ function faultFinding(fault: string): Finding {
 function badUpgrade(status: number, message: string): Finding {
   const nginx =
     'nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
-  if (/HTTP\/1\.0/.test(message))
-    return fail('upgrade', `the proxy speaks HTTP/1.0 to the node (${message})`, nginx)
   if (status === 426) return fail('upgrade', 'the proxy takes the Upgrade header away (426)', nginx)
+  if (/HTTP\/1\.1/.test(message))
+    return fail('upgrade', `the proxy speaks HTTP/1.0 to the node (${message})`, nginx)
   if (status === 404)
     return fail(
       'upgrade',

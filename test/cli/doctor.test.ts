@@ -179,10 +179,10 @@ t.test('proxies', async (t) => {
     /refused/,
   )
   const buffered =
-    'proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; proxy_http_version 1.1; proxy_buffer_size 64k;'
+    'proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; proxy_http_version 1.1; proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;'
   await plant(`location /sse { PASS; ${buffered} }`, 'buffering', /kept back/, /proxy_buffering off/)
   await plant(
-    'location /sse { PASS; gzip on; gzip_types text/event-stream; gzip_min_length 0; gzip_proxied any; }',
+    'location /sse { PASS; proxy_http_version 1.1; gzip on; gzip_types text/event-stream; gzip_min_length 0; gzip_proxied any; }',
     'buffering',
     /compresses|kept back/,
   )
@@ -218,7 +218,7 @@ t.test('tokens, origins, limits, clocks and hooks', async (t) => {
   const client = await connect(full, 'ada')
   await isNamed(t, { url: `http://127.0.0.1:${full.port}`, name: 'limits', cause: /full/ })
   await client.close()
-  const later = 'data:text/javascript,const now=Date.now;Date.now=()=>now()+3600000'
+  const later = 'data:text/javascript,const%20now=Date.now;Date.now=()=>now()+3600000'
   await isNamed(t, {
     url: await at({ NODE_OPTIONS: `--import ${later}` }),
     name: "the node's clock",

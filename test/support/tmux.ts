@@ -38,6 +38,11 @@ export class Terminal {
     this.press('Enter')
   }
 
+  /** Types without Enter. */
+  keys(text: string): void {
+    this.#tmux('send-keys', '-l', text)
+  }
+
   /** A key by tmux's name: C-c, C-d, Up. */
   press(key: string): void {
     this.#tmux('send-keys', key)
