@@ -12,6 +12,7 @@ const needs = {
   haproxy: hasCommand('haproxy'),
   prometheus: hasCommand('promtool'),
   openssl: hasCommand('openssl'),
+  tmux: hasCommand('tmux'),
   iproute2: hasCommand('ip'),
   // For the benchmark's load generator.
   gcc: hasCommand('cc'),

@@ -35,6 +35,16 @@ export function configFromEnv(env: NodeJS.ProcessEnv = process.env): Config {
   return checked(input, variableName)
 }
 
+/** The variables of this process, for those who look for misspelt ones. */
+export function environment(): NodeJS.ProcessEnv {
+  return process.env
+}
+
+/** Puts values in the place of environment variables: what flags say goes before. */
+export function setVariables(values: Record<string, string>): void {
+  Object.assign(process.env, values)
+}
+
 /** Completes and checks settings given as an object. Throws ConfigError, also for names that there are not. */
 export function configFrom({ rules, ...input }: ConfigInput): Config {
   const unknown = Object.keys(input).filter((key) => !(key in settings.shape) || key === 'roomRules')

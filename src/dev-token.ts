@@ -57,16 +57,27 @@ function isOurs(path: string): boolean {
   return uid === process.getuid?.() && (mode & 0o077) === 0
 }
 
-/** A token for a user, good for half a day and, unless `can` says otherwise, for everything. ConfigError without a secret. */
-export function devToken(config: Config, user: string, can: Can = everything): string {
+/** What a token may say beside its user. */
+export interface DevClaims {
+  can?: Can | undefined
+  seconds?: number | undefined
+  info?: unknown
+  rooms?: string[] | undefined
+}
+
+/** A token for a user, good for half a day and for everything, unless told otherwise. ConfigError without a secret. */
+export function devToken(config: Config, user: string, more: DevClaims = {}): string {
+  const { can = everything, seconds = TOKEN_SECONDS, info, rooms } = more
   const [key] = verificationKeys(config)
   if (key === undefined || key.key.startsWith('-----BEGIN'))
     throw new ConfigError('JWT_SECRET: none to sign with')
   const claims = {
     sub: user,
-    exp: Math.floor(Date.now() / 1000) + TOKEN_SECONDS,
+    exp: Math.floor(Date.now() / 1000) + seconds,
     ...(config.jwtAudience.length > 0 && { aud: config.jwtAudience[0] }),
     can,
+    ...(info !== undefined && { info }),
+    ...(rooms !== undefined && { rooms }),
     ...(config.jwtIssuer.length > 0 && { iss: config.jwtIssuer[0] }),
   }
   return signToken(claims, key.key, key.algorithms[0] as 'HS256')

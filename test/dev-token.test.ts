@@ -40,10 +40,13 @@ t.test('the secret survives a restart, and only its owner and no git sees it', a
   const file = join(folder, '.roomcast/dev-secret')
   t.equal(statSync(file).mode & 0o777, 0o600)
   t.equal(readFileSync(join(folder, '.roomcast/.gitignore'), 'utf8'), '*\n')
-  const script = startProgram(t, tsx, [resolve('scripts/token.ts'), '--user', 'ada'], { cwd: folder, env })
+  const script = startProgram(t, tsx, [resolve('cli/roomcast.ts'), 'token', '--user', 'ada'], {
+    cwd: folder,
+    env,
+  })
   t.equal(await script.exited(), 0, script.stderr)
   t.equal(await userOf(second.port, script.stdout.trim()), 'ada', 'and others are signed with it')
-  const limited = startProgram(t, tsx, [resolve('scripts/token.ts'), '--can', '{"join":["news"]}'], {
+  const limited = startProgram(t, tsx, [resolve('cli/roomcast.ts'), 'token', '--can', '{"join":["news"]}'], {
     cwd: folder,
     env,
   })
@@ -57,11 +60,11 @@ t.test('the secret survives a restart, and only its owner and no git sees it', a
   t.match(await client.request({ type: 'join', room: 'other' }), { code: 'forbidden' })
   await client.join('news')
   await client.close()
-  const wrong = startProgram(t, tsx, [resolve('scripts/token.ts'), '--can', '{"all":true}'], {
+  const wrong = startProgram(t, tsx, [resolve('cli/roomcast.ts'), 'token', '--can', '{"all":true}'], {
     cwd: folder,
     env,
   })
-  t.equal(await wrong.exited(), 1)
+  t.equal(await wrong.exited(), 2)
   t.match(wrong.stderr, 'can')
 })
 

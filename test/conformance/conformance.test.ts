@@ -1,7 +1,7 @@
 // The suite finds nothing wrong with roomcast, on each bridge; and the command says so.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { conformanceCommand } from '../../cli/conformance.ts'
+import { conformanceCommand } from '../../cli/commands/conformance.ts'
 import type { Report } from '../../conformance/report.ts'
 import { sections } from '../../conformance/sections/index.ts'
 import { API_SECRET } from '../support/api.ts'

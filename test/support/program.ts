@@ -67,6 +67,11 @@ export class Program {
     this.#process.stdin?.write(text)
   }
 
+  /** Writes this, and nothing more. */
+  endInput(text: string): void {
+    this.#process.stdin?.end(text)
+  }
+
   /** Resolves with what `probe` answers; rejects at once when the program ends before it does. */
   until<T>(what: string, probe: () => Maybe<T>, deadlineMs = 20_000): Promise<T> {
     const printed = () => `${what}; ${this.#name} printed:\n${this.stdout}\n${this.stderr}`

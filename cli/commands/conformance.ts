@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { asJson, asText } from '../conformance/report.ts'
-import { runConformance, sectionNames } from '../conformance/run.ts'
+import { asJson, asText } from '../../conformance/report.ts'
+import { runConformance, sectionNames } from '../../conformance/run.ts'
 
 const FAILED = 1
 const USAGE = 2

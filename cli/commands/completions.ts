@@ -1,0 +1,50 @@
+import { Argument, Command } from 'commander'
+import { commands } from '../commands.ts'
+import { bashScript, type Completed, fishScript, zshScript } from '../completion-scripts.ts'
+
+const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript }
+
+/** `roomcast completions SHELL`: a script for the shell, made of the commands themselves. */
+export function completionsCommand(): Command {
+  return new Command('completions')
+    .description('Print the completions for a shell.')
+    .addArgument(new Argument('<shell>', 'which').choices(Object.keys(scripts)))
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ roomcast completions bash > ~/.local/share/bash-completion/completions/roomcast' +
+        '\n  $ roomcast completions zsh > ~/.zfunc/_roomcast' +
+        '\n  $ roomcast completions fish > ~/.config/fish/completions/roomcast.fish',
+    )
+    .action(async (shell: keyof typeof scripts) => {
+      process.stdout.write(scripts[shell](await everyCommand()))
+    })
+}
+
+async function everyCommand(): Promise<Completed[]> {
+  return Promise.all(
+    Object.entries(commands).map(async ([name, { summary, load }]) => {
+      const { options } = await load()
+      const flags = options.flatMap(({ long, description, hidden, argChoices, required }) =>
+        long === undefined || long === null || hidden
+          ? []
+          : [
+              {
+                flag: long,
+                about: firstSentence(description),
+                values: argChoices ?? [],
+                takesValue: required,
+              },
+            ],
+      )
+      return {
+        name,
+        summary,
+        flags: [...flags, { flag: '--help', about: 'how it is used', values: [], takesValue: false }],
+      }
+    }),
+  )
+}
+
+function firstSentence(text: string): string {
+  return text.split(/[.;](?: |$)/)[0]?.slice(0, 80) ?? ''
+}
