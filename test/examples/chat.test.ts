@@ -1,0 +1,32 @@
+// The chat of examples/chat: two people in two browsers.
+import t from 'tap'
+import { openBrowser } from '../support/browser.ts'
+import { startExample } from '../support/example.ts'
+
+t.test('two people see each other, that one types, what is said, and what was said before', async (t) => {
+  const { url } = await startExample(t, 'chat')
+  const browser = await openBrowser(t)
+  const faults: string[] = []
+  const enter = async (user: string) => {
+    const page = await browser.newPage()
+    page.on('pageerror', ({ message }) => faults.push(message))
+    await page.goto(`${url}/?user=${user}`)
+    await page.locator('#users li', { hasText: user }).waitFor()
+    return page
+  }
+  const ada = await enter('ada')
+  const bob = await enter('bob')
+  await ada.locator('#users li', { hasText: 'bob' }).waitFor()
+
+  const typing = bob.locator('#typing', { hasText: 'ada typing' }).waitFor()
+  await ada.getByLabel('Message').fill('hello, <b>bob</b>')
+  await typing
+  await ada.getByRole('button', { name: 'Send' }).click()
+  await bob.locator('#messages li', { hasText: 'hello, <b>bob</b>' }).waitFor()
+  await bob.locator('#typing:empty').waitFor({ state: 'attached' })
+
+  const cleo = await enter('cleo')
+  await cleo.locator('#messages li', { hasText: 'hello, <b>bob</b>' }).waitFor()
+  t.equal(await cleo.locator('#messages li').count(), 1, 'typing is not in the history')
+  t.strictSame(faults, [])
+})
