@@ -67,6 +67,7 @@ form.addEventListener('submit', (event) => {
   event.preventDefault()
   const text = input.value
   input.value = ''
+  toldAt = 0
   room.publish({ text }).catch((error: Error) => {
     show('#state', `not sent: ${error.message}`)
     input.value ||= text

@@ -1,7 +1,10 @@
 // The chat of examples/chat: two people in two browsers.
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { openBrowser } from '../support/browser.ts'
 import { startExample } from '../support/example.ts'
+import { freePort } from '../support/free-port.ts'
+import { startProgram } from '../support/program.ts'
 
 t.test('two people see each other, that one types, what is said, and what was said before', async (t) => {
   const { url } = await startExample(t, 'chat')
@@ -29,4 +32,12 @@ t.test('two people see each other, that one types, what is said, and what was sa
   await cleo.locator('#messages li', { hasText: 'hello, <b>bob</b>' }).waitFor()
   t.equal(await cleo.locator('#messages li').count(), 1, 'typing is not in the history')
   t.strictSame(faults, [])
+})
+
+t.test('its picture is made by npm run pictures', async (t) => {
+  const folder = t.testdir({})
+  const env = { PORT: String(await freePort()) }
+  const pictures = startProgram(t, 'npm', ['run', 'pictures', '--', folder], { env })
+  t.equal(await pictures.exited(90_000), 0, pictures.stderr)
+  t.equal(readFileSync(`${folder}/chat.png`).toString('latin1', 1, 4), 'PNG')
 })
