@@ -4,13 +4,20 @@ import { createSigner } from 'fast-jwt'
 import Fastify from 'fastify'
 import roomcast from 'roomcast'
 import { createServer } from 'vite'
+import { z } from 'zod'
 
 const secret = process.env.JWT_SECRET ?? randomBytes(32).toString('base64url')
 const sign = createSigner({ key: secret, expiresIn: 3_600_000 })
 const can = { join: ['chat.*'], publish: ['chat.*'] }
 
+// What pages may say: nothing else reaches the others.
+const said = z.union([z.object({ text: z.string().min(1) }), z.object({ typing: z.literal(true) })])
+
 const app = Fastify()
-await app.register(roomcast, { jwtSecret: secret, rules: [{ match: 'chat.*', presence: true }] })
+await app.register(roomcast, {
+  jwtSecret: secret,
+  rules: [{ match: 'chat.*', presence: true, content: said }],
+})
 // Yours asks who is logged in. Here everybody is who they say they are.
 const query = { type: 'object', required: ['user'], properties: { user: { type: 'string', minLength: 1 } } }
 app.get('/token', { schema: { querystring: query } }, ({ query: { user } }) => sign({ sub: user, can }))

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createSigner } from 'fast-jwt'
 import Fastify from 'fastify'
 import roomcast from 'roomcast'
+import { z } from 'zod'
 
 const secret = process.env.JWT_SECRET ?? randomBytes(32).toString('base64url')
 const sign = createSigner({ key: secret, expiresIn: 3_600_000 })
@@ -17,6 +18,8 @@ await app.register(roomcast, {
   rules: [
     {
       match: 'cursors.*',
+      // A place on the page, from 0 to 1; nothing else reaches the others.
+      content: z.tuple([z.number(), z.number()]),
       history: { size: 0 },
       presence: { lingerMs: 1000 },
       rate: { perSecond: 40, burst: 60 },

@@ -17,7 +17,12 @@ export async function startRoomcast({ port, secret, votes }) {
       },
     }),
   }
-  await app.register(roomcast, { jwtSecret: secret, clientJs: true, calls })
+  const said = z.union([
+    z.object({ text: z.string() }),
+    z.object({ votes: z.record(z.string(), z.number()) }),
+  ])
+  const rules = [{ match: 'poll.*', content: said }]
+  await app.register(roomcast, { jwtSecret: secret, clientJs: true, calls, rules })
 
   app.get('/', (_request, reply) =>
     reply.type('text/html').send(readFileSync(new URL('roomcast.html', import.meta.url))),

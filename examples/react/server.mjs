@@ -4,14 +4,21 @@ import { createSigner } from 'fast-jwt'
 import Fastify from 'fastify'
 import roomcast from 'roomcast'
 import { createServer } from 'vite'
+import { z } from 'zod'
 
 const secret = process.env.JWT_SECRET ?? randomBytes(32).toString('base64url')
 const sign = createSigner({ key: secret, expiresIn: 3_600_000 })
 const can = { join: ['tasks.*'], publish: ['tasks.*'] }
 const query = { type: 'object', required: ['user'], properties: { user: { type: 'string', minLength: 1 } } }
 
+// What pages may say: nothing else reaches the others.
+const change = z.union([z.object({ added: z.string().min(1) }), z.object({ done: z.string() })])
+
 const app = Fastify()
-await app.register(roomcast, { jwtSecret: secret, rules: [{ match: 'tasks.*', presence: true }] })
+await app.register(roomcast, {
+  jwtSecret: secret,
+  rules: [{ match: 'tasks.*', presence: true, content: change }],
+})
 app.get('/token', { schema: { querystring: query } }, ({ query: { user } }) => sign({ sub: user, can }))
 const target = await app.listen({ host: '127.0.0.1', port: 0 })
 

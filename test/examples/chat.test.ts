@@ -28,6 +28,19 @@ t.test('two people see each other, that one types, what is said, and what was sa
   await bob.locator('#messages li', { hasText: 'hello, <b>bob</b>' }).waitFor()
   await bob.locator('#typing:empty').waitFor({ state: 'attached' })
 
+  const refusal = await bob.evaluate(`(async () => {
+    const token = await (await fetch('/token?user=eve')).text()
+    const socket = new WebSocket('ws://' + location.host + '/ws?token=' + token)
+    const answer = new Promise((resolve) => {
+      socket.onmessage = ({ data }) => JSON.parse(data).id === 1 && resolve(data)
+    })
+    await new Promise((resolve) => { socket.onopen = resolve })
+    socket.send(JSON.stringify({ type: 'join', room: 'chat.general' }))
+    socket.send(JSON.stringify({ type: 'message', room: 'chat.general', content: 'no object', id: 1 }))
+    return answer
+  })()`)
+  t.match(refusal, /bad_content/, 'what the page could not read does not reach it')
+
   const cleo = await enter('cleo')
   await cleo.locator('#messages li', { hasText: 'hello, <b>bob</b>' }).waitFor()
   t.equal(await cleo.locator('#messages li').count(), 1, 'typing is not in the history')
