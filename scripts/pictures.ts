@@ -1,69 +1,56 @@
-// Takes the pictures of docs/pictures: the console, of a server with some life in it. `npm run pictures`, after a build.
+// npm run pictures: starts the chat, lets two people talk, and takes docs/pictures/chat.png.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { createSigner } from 'fast-jwt'
-import { chromium } from 'playwright-core'
-import { WebSocket } from 'ws'
+import { createInterface } from 'node:readline'
+import { chromium, type Page } from 'playwright-core'
 
-const PORT = '18180'
-/** In each chart. */
-const READINGS = 8
-const [secret, apiKey] = ['for-the-pictures-only-0123456789abcdef', 'for-the-pictures-only']
-const url = `127.0.0.1:${PORT}`
-const rooms = ['lobby', 'support', 'orders.eu', 'orders.us', 'cursors.board']
-const words = ['hello!', 'good morning', 'is anybody here?', 'shipped', 'on my way', 'thanks']
-const tokenOf = (sub: string) => createSigner({ key: secret, expiresIn: 600_000 })({ sub })
-
-const server = spawn(process.execPath, ['dist/src/server.js'], {
-  env: {
-    ...{ PATH: process.env.PATH, PORT, NODE_ENV: 'development', JWT_SECRET: secret },
-    ...{ API_KEYS: `ops:${apiKey}`, ROOM_RULES: '[{"match":"*","presence":{"lingerMs":0}}]' },
-  },
+const folder = process.argv[2] ?? 'docs/pictures'
+const viewport = { width: 900, height: 520 }
+const example = spawn(process.execPath, ['scripts/example.mjs', 'chat'], {
   stdio: ['ignore', 'pipe', 'inherit'],
 })
-process.on('exit', () => server.kill('SIGKILL'))
-for await (const text of server.stdout) if (String(text).includes('listening')) break
-
-const sockets = Array.from(
-  { length: 60 },
-  (_, n) => new WebSocket(`ws://${url}/ws?token=${tokenOf(`user${n}`)}`),
-)
-await Promise.all(sockets.map((socket) => once(socket, 'open')))
-for (const [n, socket] of sockets.entries())
-  socket.send(JSON.stringify({ type: 'join', room: rooms[n % rooms.length] }))
-let n = 0
-const talking = setInterval(() => {
-  const at = n++ % sockets.length
-  const content = words[n % words.length]
-  sockets[at]?.send(JSON.stringify({ type: 'message', room: rooms[at % rooms.length], content }))
-}, 10)
-
-mkdirSync('docs/pictures', { recursive: true })
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-for (const [name, width, scheme] of [
-  ['console', 1400, 'light'],
-  ['console-narrow', 400, 'dark'],
-] as const) {
-  const page = await browser.newPage({ viewport: { width, height: 1000 }, colorScheme: scheme })
-  await page.goto(`http://${url}/console`)
-  await page.fill('#login input', apiKey)
-  await page.click('#login button')
-  await page.locator('figure:nth-child(2) output', { hasText: /\d/ }).waitFor()
-  await page.fill('#join [name=token]', tokenOf('ada'))
-  await page.fill('#join [name=room]', 'lobby')
-  await page.click('#join button')
-  await page.locator('#rooms-found tr', { hasText: 'orders.eu' }).getByRole('button').click()
-  await page.fill('#find-clients input', 'user1')
-  await page.click('#find-clients button')
-  await page.locator('#clients-found tr', { hasText: 'websocket' }).waitFor()
-  // Some readings for the charts' lines.
-  const readings = async () =>
-    (await page.locator('figure:nth-child(3) polyline').getAttribute('points'))?.split(' ').length ?? 0
-  while ((await readings()) < READINGS) await page.waitForTimeout(500)
-  await page.screenshot({ path: `docs/pictures/${name}.png` })
+const ended = once(example, 'exit')
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu'],
+})
+try {
+  const url = await firstUrl()
+  const [ada, bob, cleo] = [await enter(url, 'ada'), await enter(url, 'bob'), await enter(url, 'cleo')]
+  await say(ada, 'Is the new release out?')
+  await say(bob, 'Since ten this morning. Nobody has lost a message.')
+  await say(cleo, 'I restarted a node to see, and the page came back by itself.')
+  await say(ada, 'Then lunch is on me.')
+  const isTyping = ada.locator('#typing', { hasText: 'bob typing' }).waitFor()
+  await bob.getByLabel('Message').pressSequentially('Pizza')
+  await isTyping
+  mkdirSync(folder, { recursive: true })
+  await ada.screenshot({ path: `${folder}/chat.png` })
+  console.log(`${folder}/chat.png`)
+} finally {
+  await browser.close()
+  example.kill()
+  await ended
 }
-clearInterval(talking)
-await browser.close()
-server.kill('SIGKILL')
-process.exit(0)
+
+async function firstUrl(): Promise<string> {
+  for await (const line of createInterface({ input: example.stdout })) {
+    const [url] = /http:\/\/[\d.:]+/.exec(line) ?? []
+    if (url !== undefined) return url
+  }
+  throw new Error('the chat has not started')
+}
+
+async function enter(url: string, user: string): Promise<Page> {
+  const page = await browser.newPage({ viewport, deviceScaleFactor: 2 })
+  await page.goto(`${url}/?user=${user}`)
+  await page.locator('#users li', { hasText: user }).waitFor()
+  return page
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Message').fill(text)
+  await page.getByRole('button', { name: 'Send' }).click()
+  await page.locator('#messages li', { hasText: text }).waitFor()
+}
