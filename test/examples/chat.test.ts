@@ -47,10 +47,10 @@ t.test('two people see each other, that one types, what is said, and what was sa
   t.strictSame(faults, [])
 })
 
-t.test('its picture is made by npm run pictures', async (t) => {
+t.test('its picture is made by npm run pictures:chat', async (t) => {
   const folder = t.testdir({})
   const env = { PORT: String(await freePort()) }
-  const pictures = startProgram(t, 'npm', ['run', 'pictures', '--', folder], { env })
+  const pictures = startProgram(t, 'npm', ['run', 'pictures:chat', '--', folder], { env })
   t.equal(await pictures.exited(90_000), 0, pictures.stderr)
   t.equal(readFileSync(`${folder}/chat.png`).toString('latin1', 1, 4), 'PNG')
 })

@@ -1,4 +1,4 @@
-// npm run pictures: starts the chat, lets two people talk, and takes docs/pictures/chat.png.
+// npm run pictures:chat: starts the chat, lets three people talk, and takes docs/pictures/chat.png.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
