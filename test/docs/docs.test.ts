@@ -35,13 +35,23 @@ t.test('every npm script that a document names exists', async (t) => {
   )
 })
 
+t.test('llms.txt leads to every page of docs/, and to nothing else', async (t) => {
+  const linked = [...read('llms.txt').matchAll(/\]\(([^)]+)\)/g)].map(([, path]) => path as string)
+  t.strictSame(
+    linked.filter((path) => !existsSync(path)),
+    [],
+  )
+  const missing = pages.filter((page) => page.startsWith('docs/') && !linked.includes(page))
+  t.strictSame(missing, [])
+})
+
 t.test('docs/SETTINGS.md is fresh (npm run settings)', async (t) => {
   t.equal(readFileSync(SETTINGS_PAGE, 'utf8'), settingsPage())
 })
 
 t.test('the documents name only settings that exist', async (t) => {
   const known = new Set(Object.keys(settings.shape).map(variableName))
-  // NODE_… is Node's own, OTEL_… OpenTelemetry's.
+  // NODE_… is Node's own, OTEL_… OpenTelemetry’s, NO_COLOR everybody’s.
   const names = pages
     .filter((page) => page !== 'docs/SETTINGS.md')
     .flatMap((page) =>
