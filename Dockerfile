@@ -18,7 +18,7 @@ RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:${NODE_VERSION}-slim
 ARG NODE_VERSION
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="roomcast" \
   org.opencontainers.image.description="A self-hosted real-time hub: WebSocket clients, rooms, many nodes" \
