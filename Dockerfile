@@ -32,7 +32,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 # What `roomcast explain` reads.
-COPY docs/*.md docs/
+COPY docs docs
 # It writes nothing, so the files stay root's and the file system can be read-only.
 USER node
 EXPOSE 8080
