@@ -5,21 +5,20 @@ import { clientFigures, nodeFigures } from '../protocol/api.ts'
 import { isRoomName } from '../protocol/envelope.ts'
 import { version } from '../version.ts'
 import type { Client } from './client.ts'
-import type { Counters } from './counters.ts'
 import { textFrame } from './frame.ts'
 import { type Question, type Questions, summed } from './questions.ts'
 import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
 import type { Rooms } from './rooms.ts'
 import { each } from './sliced.ts'
+import { type Summed, sumsOf } from './sums.ts'
 
 /** What inquiries ask of their hub. */
-export interface InquiriesContext {
+export interface InquiriesContext extends Summed {
   readonly node: string
   readonly size: number
   readonly uptimeMs: number
   readonly rooms: Rooms
   readonly bridgeStatus: BridgeStatus
-  readonly counters: Counters
   clients(): Iterable<Client>
   client(id: string): Client | undefined
 }
@@ -84,7 +83,9 @@ export class Inquiries {
           ...{ node, clients, rooms: hub.rooms.size, version, uptimeMs },
           bridge: { kind, state },
         }
-        return { ...seen, ...(await totalsOf(hub)) }
+        const { messagesOut: deliveries, outboxBytes } = await sumsOf(hub)
+        const { published, drops } = hub.counters
+        return { ...seen, published, deliveries, drops, outboxBytes }
       },
     }
     const delivery = z.object({ users: z.array(userName), exclude: clientId.optional(), text: z.string() })
@@ -143,18 +144,6 @@ export class Inquiries {
   async deliver(users: string[], exclude: string | undefined, text: string) {
     return summed(await this.#questions.ask(this.#deliver, { users, exclude, text }))
   }
-}
-
-/** What all clients of a node have between them, those that are gone too. */
-async function totalsOf(hub: InquiriesContext) {
-  const { published, drops, gone } = hub.counters
-  let deliveries = gone.messagesOut
-  let outboxBytes = 0
-  await each(hub.clients(), (client) => {
-    deliveries += client.messagesOut
-    outboxBytes += client.outboxBytes
-  })
-  return { published, deliveries, drops, outboxBytes }
 }
 
 function usersIn(rooms: Rooms, room: string): z.infer<typeof presentUsers> {

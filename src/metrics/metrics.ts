@@ -7,8 +7,8 @@ import {
   Registry,
 } from 'prom-client'
 import type { Hub } from '../hub/hub.ts'
+import { sumsOf } from '../hub/sums.ts'
 import { type Reading, readings } from './readings.ts'
-import { sumsOf } from './sums.ts'
 
 /** The figures of one process, as they are sent to another. */
 export type Figures = MetricObject[]

@@ -2,8 +2,8 @@ import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import type { Distribution } from '../distribution.ts'
 import type { Hub } from '../hub/hub.ts'
+import type { Sums } from '../hub/sums.ts'
 import { version } from '../version.ts'
-import type { Sums } from './sums.ts'
 
 /** What one metric shows at a scrape. Labels are of fixed sets: no client, user or room can add one. */
 export interface Reading {

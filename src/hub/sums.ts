@@ -1,9 +1,17 @@
-import type { Hub } from '../hub/hub.ts'
+import type { Client } from './client.ts'
+import type { Counters } from './counters.ts'
 
 /** So many clients are looked at before the clock is. */
 const CLIENTS_A_LOOK = 256
 /** For so long at a time: a scrape must not hold up the clients that it counts. */
 const SLICE_MS = 4
+
+/** What sums are made of. */
+export interface Summed {
+  readonly counters: Counters
+  /** Those that are about to be gone too. */
+  everySocket(): readonly Client[]
+}
 
 /** What the clients have between them. All but `memberships`, `users` and `outboxBytes` only grow. */
 export interface Sums {
@@ -21,7 +29,7 @@ export interface Sums {
  * Adds up what each client counts for itself, in slices, so that nothing is added up for each message. Those who leave
  * meanwhile are counted as they were; with what is gone at the beginning the sums never fall.
  */
-export async function sumsOf(hub: Hub): Promise<Sums> {
+export async function sumsOf(hub: Summed): Promise<Sums> {
   const users = new Set<string>()
   const sums = { memberships: 0, users: 0, outboxBytes: 0, ...hub.counters.gone }
   const clients = hub.everySocket()
