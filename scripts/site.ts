@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { Marked, type Tokens } from 'marked'
+import { headingSlug } from './heading-slug.ts'
 
 const into = process.argv[2] ?? 'site'
 
@@ -28,13 +29,6 @@ if (missing.length > 0) throw new Error(`no group has ${missing.join(', ')}`)
 const titleOf = (path: string) =>
   /^# (.*)$/m.exec(readFileSync(path, 'utf8'))?.[1]?.replaceAll('`', '') ?? path
 const target = (path: string) => (path === 'README.md' ? 'index.html' : path.replace(/\.md$/, '.html'))
-/** As GitHub names the headings, so that the same links hold there. */
-const slug = (text: string) =>
-  text
-    .toLowerCase()
-    .replace(/[^\w\- ]/g, '')
-    .replaceAll(' ', '-')
-
 /** A link of a document, as the page has it: to pages where there is one, and as it is to all else. */
 function linkFrom(page: string, href: string): string {
   if (/^(https?:|#)/.test(href)) return href
@@ -53,7 +47,7 @@ function render(page: string): string {
     },
     renderer: {
       heading({ tokens, depth, text }: Tokens.Heading) {
-        const name = slug(text.replaceAll('`', ''))
+        const name = headingSlug(text)
         return `<h${depth} id="${name}">${this.parser.parseInline(tokens)}</h${depth}>\n`
       },
     },

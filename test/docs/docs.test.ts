@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import { headingSlug } from '../../scripts/heading-slug.ts'
 import { SETTINGS_PAGE, settingsPage } from '../../scripts/settings.ts'
 import { configFrom, variableName } from '../../src/config.ts'
 import { settings } from '../../src/settings.ts'
@@ -75,13 +76,8 @@ t.test("the README's limits are the defaults", async (t) => {
 })
 
 t.test('links between documents lead somewhere', async (t) => {
-  const slug = (heading: string) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-')
   const anchors = (page: string) =>
-    [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, text]) => `#${slug(text ?? '')}`)
+    [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, text]) => `#${headingSlug(text ?? '')}`)
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link]) => link as string)
