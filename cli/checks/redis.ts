@@ -3,6 +3,7 @@ import { describeFault } from '../../src/bridge/redis-fault.ts'
 import { RedisKeys } from '../../src/bridge/redis-keys.ts'
 import { checkScript, scripts } from '../../src/bridge/redis-scripts.ts'
 import { type Address, parseRedisUrl, type RedisTarget } from '../../src/bridge/redis-url.ts'
+import { tagOfSlot } from '../../src/bridge/slot-tags.ts'
 import type { Config } from '../../src/config.ts'
 import { explain } from '../explanations.ts'
 import { type Finding, fail, ok, warn } from '../finding.ts'
@@ -10,20 +11,26 @@ import { clockFinding } from './clock.ts'
 
 const NAME = { name: 'roomcast-check' }
 
+/** A server that takes writes. */
+interface Master {
+  server: RedisServer
+  /** One of the slots that it has of a Cluster. */
+  slot?: number
+}
+
 /** What is wrong with Redis as roomcast would use it: every command is tried, on a key of its own. */
 export async function checkRedis({ redisUrl, redisPrefix }: Config): Promise<Finding[]> {
   if (redisUrl === undefined) return []
   const target = parseRedisUrl(redisUrl)
   const found: Finding[] = []
   const masters = await mastersOf(target, found)
-  for (const master of masters)
-    found.push(...(await checkMaster(master, redisPrefix, target.kind === 'cluster')))
+  for (const master of masters) found.push(...(await checkMaster(master, redisPrefix)))
   return found
 }
 
 /** Where the masters are, by what Sentinels or the Cluster say. */
-async function mastersOf(target: RedisTarget, found: Finding[]): Promise<RedisServer[]> {
-  if (target.kind === 'single') return [target.options]
+async function mastersOf(target: RedisTarget, found: Finding[]): Promise<Master[]> {
+  if (target.kind === 'single') return [{ server: target.options }]
   if (target.kind === 'cluster') return clusterMasters(target, found)
   const { sentinels, name, ...login } = target.options
   const named = new Map<string, Address[]>()
@@ -67,14 +74,14 @@ async function mastersOf(target: RedisTarget, found: Finding[]): Promise<RedisSe
     )
   return [...named.keys()].map((text) => {
     const at = text.lastIndexOf(':')
-    return { host: text.slice(0, at), port: Number(text.slice(at + 1)), ...login }
+    return { server: { host: text.slice(0, at), port: Number(text.slice(at + 1)), ...login } }
   })
 }
 
 async function clusterMasters(
   { nodes, options }: Extract<RedisTarget, { kind: 'cluster' }>,
   found: Finding[],
-): Promise<RedisServer[]> {
+): Promise<Master[]> {
   let last: Error | undefined
   for (const node of nodes) {
     const reply = await asked({ ...node, ...options }, ['CLUSTER', 'SLOTS'])
@@ -93,7 +100,10 @@ async function clusterMasters(
         ),
       )
     const masters = new Map(
-      slots.map(([, , [host, port]]) => [`${host}:${port}`, { host: host || node.host, port, ...options }]),
+      slots.map(([slot, , [host, port]]) => {
+        const server = { host: host || node.host, port, ...options }
+        return [`${host}:${port}`, { server, slot }]
+      }),
     )
     return [...masters.values()]
   }
@@ -114,7 +124,8 @@ async function asked(server: RedisServer, [command = '', ...args]: string[]): Pr
   }
 }
 
-async function checkMaster(server: RedisServer, prefix: string, isSharded: boolean): Promise<Finding[]> {
+async function checkMaster({ server, slot }: Master, prefix: string): Promise<Finding[]> {
+  const isSharded = slot !== undefined
   const client = new RedisClient(server, { ...NAME, isSharded })
   try {
     await client.connect()
@@ -129,7 +140,7 @@ async function checkMaster(server: RedisServer, prefix: string, isSharded: boole
       'redis clock',
       Number(seconds) * 1000 + Number(micros) / 1000 - (beforeMs + Date.now()) / 2,
     )
-    await tryCommands(client, prefix, isSharded)
+    await tryCommands(client, prefix, isSharded ? tagOfSlot(slot) : 'roomcast-check')
     return [...found, ...memoryFindings(field), ...passwordFindings(server)]
   } catch (error) {
     return [faultOf(error as Error)]
@@ -138,14 +149,14 @@ async function checkMaster(server: RedisServer, prefix: string, isSharded: boole
   }
 }
 
-/** A Cluster takes the check in whichever slot a master has; its own names are tried, too. */
-async function tryCommands(client: RedisClient, prefix: string, isSharded: boolean): Promise<void> {
+/** `tag` is a text whose slot the server has. */
+async function tryCommands(client: RedisClient, prefix: string, tag: string): Promise<void> {
   const keys = new RedisKeys(prefix)
   await client.load(scripts)
-  if (!isSharded) await client.run(checkScript, [keys.check('check')], [])
-  const channel = keys.channel('roomcast-check')
+  await client.run(checkScript, [keys.check(tag)], [])
+  const channel = keys.channel(tag)
   const [refused] = await client.subscribe([channel])
-  if (refused !== undefined && !refused.message.startsWith('MOVED')) throw refused
+  if (refused !== undefined) throw refused
   await client.unsubscribe([channel])
 }
 

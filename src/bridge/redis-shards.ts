@@ -5,6 +5,7 @@ import { NODES_TAG, type RedisKeys } from './redis-keys.ts'
 import type { RedisShard, ShardPlace } from './redis-shard.ts'
 import { RedisSubscriptions } from './redis-subscriptions.ts'
 import { type Master, SLOTS, type SlotRange } from './redis-topology.ts'
+import { tagOfSlot } from './slot-tags.ts'
 
 export interface RedisShardsOptions {
   isCluster: boolean
@@ -147,21 +148,4 @@ export class RedisShards {
 
 function asSubscriptions({ subscriptions }: RedisShard): RedisSubscriptions {
   return subscriptions
-}
-
-/** Finds for each slot a short text that has it; made once, in some 160,000 attempts. */
-let tags: string[] | undefined
-
-function tagOfSlot(slot: number): string {
-  if (tags === undefined) {
-    tags = new Array(SLOTS)
-    for (let found = 0, n = 0; found < SLOTS; n++) {
-      const text = n.toString(36)
-      const its = calculateSlot(text)
-      if (tags[its] !== undefined) continue
-      tags[its] = text
-      found++
-    }
-  }
-  return tags[slot] as string
 }

@@ -9,6 +9,7 @@ import type { Finding } from '../../cli/finding.ts'
 import { runCli } from '../support/cli.ts'
 import { freePort } from '../support/free-port.ts'
 import { startRedis } from '../support/redis.ts'
+import { startCluster } from '../support/test-cluster.ts'
 import { keyPair, SECRET } from '../support/token.ts'
 
 type Env = Record<string, string>
@@ -130,6 +131,25 @@ t.test('Redis', async (t) => {
     'redis',
     /^NOPERM/,
   )
+  const cluster = await startCluster(0)
+  t.teardown(() => cluster.stop())
+  const ofAll = cluster.url.replace('//', '//few:pass@')
+  for (const master of cluster.masters)
+    await master.command('CONFIG', 'SET', 'maxmemory', '100mb', 'maxmemory-policy', 'volatile-lru')
+  t.strictSame(wrong(await findings({ ...healthy, REDIS_URL: cluster.url }, {})), [], 'a Cluster')
+  for (const [index, master] of cluster.masters.entries())
+    await master.command(
+      'ACL',
+      'SETUSER',
+      'few',
+      'on',
+      '>pass',
+      '~*',
+      '&*',
+      '+@all',
+      index === 2 ? '-rpush' : '+rpush',
+    )
+  await isNamed('a command is forbidden by one of a Cluster', { REDIS_URL: ofAll }, 'redis', /^NOPERM RPUSH/)
   const replica = await start('--replicaof', '127.0.0.1', String(redis.port))
   await isNamed('a replica', { REDIS_URL: replica.url }, 'redis', /^READONLY/)
   const ofCluster = await start('--cluster-enabled', 'yes')
