@@ -8,8 +8,9 @@ const MAX_BEHIND = 16
 
 /** A connection that has brought requests to roomcast's routes. */
 interface Pipeline {
-  open: number
-  /** Requests that came since to any route, and are open too. */
+  /** Of roomcast's own answers the newest: answers go in their order, so with it all are done. */
+  newest: ServerResponse
+  /** Requests that came to any route while it was open, and are open too. */
   behind: number
 }
 
@@ -32,22 +33,15 @@ export const pipelinesPlugin = fp(async (scope: FastifyInstance) => {
       reply.hijack()
       return
     }
-    let pipeline = pipelines.get(socket)
-    if (pipeline === undefined) {
-      pipeline = { open: 0, behind: 0 }
-      pipelines.set(socket, pipeline)
-    }
-    const its = pipeline
-    its.open++
-    reply.raw.once('close', () => {
-      its.open--
-    })
+    const pipeline = pipelines.get(socket)
+    if (pipeline === undefined) pipelines.set(socket, { newest: reply.raw, behind: 0 })
+    else pipeline.newest = reply.raw
     done()
   })
 
   const onRequest = ({ socket }: IncomingMessage, response: ServerResponse): void => {
     const pipeline = pipelines.get(socket)
-    if (pipeline === undefined || pipeline.open === 0) return
+    if (pipeline === undefined || pipeline.newest.closed) return
     if (++pipeline.behind > MAX_BEHIND) socket.destroy()
     else response.once('close', () => pipeline.behind--)
   }

@@ -47,10 +47,6 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       const methods = methodsByUrl(api)
       answerBrowsers(api, config)
       api.decorateRequest('apiAuthor')
-      api.addHook('onRequest', (_request, reply, done) => {
-        reply.header('cache-control', 'no-store')
-        done()
-      })
       await api.register(openApiRoutes, config)
       await api.register(async (callers) => {
         callers.addHook('onRequest', authenticator(callers))
@@ -120,10 +116,14 @@ function refuseEncoded(
     )
 }
 
-/** CORS (fetch.spec.whatwg.org): pages of the origins that may connect may call. A preflight has no secret. */
+/**
+ * CORS (fetch.spec.whatwg.org): pages of the origins that may connect may call. A preflight has no secret. No answer is
+ * to be kept by what it passes.
+ */
 function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void {
   const origins = new Set(allowedOrigins)
   api.addHook('onRequest', ({ headers, method }, reply, done) => {
+    reply.header('cache-control', 'no-store')
     const { origin } = headers
     if (origin === undefined) {
       done()

@@ -56,7 +56,7 @@ export async function createService(config: Config, logStream: LogStream): Promi
   guardConnections(app, config)
   const refusals = new RefusalLog(app.log)
   refuseConnects(app, refusals)
-  logAnswers(app, refusals)
+  logAnswers(app, config, refusals)
   // Node would refuse it with a bare 417; a server may as well pass over what it does not know.
   app.server.on('checkExpectation', app.routing)
   // No route takes a body, so none is waited for and kept.
@@ -108,13 +108,16 @@ function refuseConnects(app: FastifyInstance, refusals: RefusalLog): void {
   })
 }
 
-function logAnswers(app: FastifyInstance, refusals: RefusalLog): void {
+function logAnswers(app: FastifyInstance, { logLevel }: Config, refusals: RefusalLog): void {
+  const isEachLogged = logLevel === 'debug' || logLevel === 'trace'
   app.addHook('onResponse', (request, { statusCode: status }, done) => {
-    const { method, ip, is404, routeOptions } = request
-    const path = is404 ? loggedPath(request.url) : routeOptions.url
-    // Of all paths that are no route, one kind.
-    if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
-    else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
+    if (status >= 400 || isEachLogged) {
+      const { method, ip, is404, routeOptions } = request
+      const path = is404 ? loggedPath(request.url) : routeOptions.url
+      // Of all paths that are no route, one kind.
+      if (status >= 400) refusals.add(is404 ? { status } : { status, path }, { method, path, ip })
+      else app.log.debug({ method, path, status, ip: loggedAddress(ip) }, 'request served')
+    }
     done()
   })
   app.addHook('onClose', async () => refusals.close())

@@ -21,7 +21,8 @@ export function readMessage<Schema extends z.ZodType>(
   if (slice.tooDeep) throw new Problem('bad_request', `nested deeper than ${limits.maxNesting}`)
   if (slice.value !== undefined && Buffer.byteLength(slice.value) > limits.maxMessageBytes)
     throw new Problem('too_large', `a content has ${limits.maxMessageBytes} bytes at most`)
-  return check({ ...value, content: slice.value }, schema)
+  value.content = slice.value
+  return check(value, schema)
 }
 
 /** The texts of a list's items. */
@@ -40,7 +41,7 @@ export function readOptions<Schema extends z.ZodType>(body: unknown, schema: Sch
   return check(isEmpty ? {} : objectIn(textOf(body)), schema)
 }
 
-function objectIn(text: string): object {
+function objectIn(text: string): { content?: unknown } {
   const value = parse(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Problem('bad_request', 'the body must be a JSON object')

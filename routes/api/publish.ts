@@ -18,10 +18,11 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
   const { maxMessageBytes, maxNesting } = config
   const limits = { maxNesting, maxMessageBytes }
 
-  app.post('/rooms/:room/messages', { bodyLimit: maxMessageBytes + ENVELOPE_BYTES }, async (request) => {
+  app.post('/rooms/:room/messages', { bodyLimit: maxMessageBytes + ENVELOPE_BYTES }, (request) => {
     const room = roomIn(request)
     const body = readMessage(textOf(request.body), publishBody, limits)
-    return orProblem(await posts.publish(request.apiAuthor, postOf(room, body, traceparentOf(request))))
+    const done = posts.publish(request.apiAuthor, postOf(room, body, traceparentOf(request)))
+    return done instanceof Promise ? done.then(orProblem) : orProblem(done)
   })
 
   const send = (author: Author, trace: string | undefined, body: SendBody): Promise<object[]> => {
@@ -60,7 +61,7 @@ function traceparentOf({ headers: { traceparent: header } }: FastifyRequest): st
 }
 
 /** One answer for each target; what one is refused, the others are not. */
-async function result(target: object, done: Promise<object | Denied>): Promise<object> {
+async function result(target: object, done: object | Promise<object>): Promise<object> {
   const answer = await done
   if (!(answer instanceof Denied)) return { ...target, ...answer }
   const { broadcast: _, ...named } = target as { broadcast?: true }

@@ -92,14 +92,23 @@ export class AppMessages {
     return this.send({ room, content, from, exclude, once, history, traceparent })
   }
 
-  /** Publishes what is checked already. Rejects with NobodyIsLeft when the clients are gone with the close. */
-  async send(message: AppMessage): Promise<Published> {
+  /**
+   * Publishes what is checked already; a promise only where the bridge has to be waited for. Throws NobodyIsLeft, or
+   * rejects with it, when the clients are gone with the close.
+   */
+  send(message: AppMessage): Published | Promise<Published> {
     const hub = this.#hub
     // A node that has let its clients go reaches those of others at most.
     const isLeft = hub.isDraining && hub.size === 0
     if (hub.isClosed || (isLeft && hub.cluster === undefined)) throw new NobodyIsLeft()
-    const published = await hub.publishText(message)
-    if (isLeft && published.scope === 'node') throw new NobodyIsLeft()
-    return published
+    const published = hub.publishText(message)
+    return isLeft ? reached(published) : published
   }
+}
+
+/** What got no further than a node without clients has reached nobody. */
+async function reached(publishing: Published | Promise<Published>): Promise<Published> {
+  const published = await publishing
+  if (published.scope === 'node') throw new NobodyIsLeft()
+  return published
 }

@@ -71,27 +71,34 @@ export class Posts {
     this.#limits = limits
   }
 
-  /** Resolves when the bridge has taken it, or with why not. Rejects with NobodyIsLeft. */
-  async publish(author: Author, post: Post): Promise<Published | Denied> {
-    const { room, key, keep } = post
-    const rule = room === undefined ? undefined : this.#hub.rooms.ruleOf(room)
+  /**
+   * What became of it once the bridge has taken it, or why nothing did; a promise only where something has to be waited
+   * for. Throws NobodyIsLeft, or rejects with it.
+   */
+  publish(author: Author, post: Post): Published | Denied | Promise<Published | Denied> {
+    const rule = post.room === undefined ? undefined : this.#hub.rooms.ruleOf(post.room)
     const refused = refusedBy(rule, author, post)
     if (refused !== undefined) return refused
+    if (isTrusted(author) && rule?.content === undefined) return this.#send(rule, author, post, post.content)
+    return this.#checked(rule, author, post)
+  }
+
+  async #checked(rule: RoomRule | undefined, author: Author, post: Post): Promise<Published | Denied> {
     const content = isTrusted(author) ? post.content : await this.#asUser(rule, author, post)
     if (content instanceof Denied) return content
     const fault = rule?.content && (await contentFault(rule.content, content))
     if (fault !== undefined) return new Denied('bad_content', fault)
+    return this.#send(rule, author, post, content)
+  }
+
+  #send(rule: RoomRule | undefined, author: Author, post: Post, content: string) {
+    const { room, exclude, key, keep, traceparent } = post
     const { keyOwner } = author
+    const from = this.#from(author, post.user)
+    const once = key === undefined || keyOwner === undefined ? undefined : { user: keyOwner, key }
+    const history = keep === false ? undefined : rule?.history
     // Written out: objects put together with ... cost more than all the rest of a publish.
-    return this.#hub.appMessages.send({
-      room,
-      content,
-      from: this.#from(author, post.user),
-      exclude: post.exclude,
-      once: key === undefined || keyOwner === undefined ? undefined : { user: keyOwner, key },
-      history: keep === false ? undefined : rule?.history,
-      traceparent: post.traceparent,
-    })
+    return this.#hub.appMessages.send({ room, content, from, exclude, once, history, traceparent })
   }
 
   /** To all clients of these users, on all nodes; it is not kept. Who gets it is counted. */
