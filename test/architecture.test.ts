@@ -96,21 +96,27 @@ function layerOf(path: string): string | undefined {
   return layers.find(([, ...prefixes]) => prefixes.some((prefix) => path.startsWith(prefix)))?.[0]
 }
 
-const sources = ['src', 'plugins', 'routes', 'conformance', 'cli']
-  .flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
-  )
-  .filter((path) => path.endsWith('.ts'))
-  .sort()
-  .map((path): Source => {
-    const text = readFileSync(path, 'utf8')
-    const imports = ts
-      .preProcessFile(text)
-      .importedFiles.map(({ fileName }) =>
-        fileName.startsWith('.') ? normalize(join(dirname(path), fileName)) : fileName,
-      )
-    return { path, text, layer: layerOf(path) ?? '', imports }
-  })
+function sourcesIn(...folders: string[]): Source[] {
+  return folders
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
+    )
+    .filter((path) => path.endsWith('.ts'))
+    .sort()
+    .map((path): Source => {
+      const text = readFileSync(path, 'utf8')
+      const imports = ts
+        .preProcessFile(text)
+        .importedFiles.map(({ fileName }) =>
+          fileName.startsWith('.') ? normalize(join(dirname(path), fileName)) : fileName,
+        )
+      return { path, text, layer: layerOf(path) ?? '', imports }
+    })
+}
+
+const sources = sourcesIn('src', 'plugins', 'routes', 'conformance', 'cli')
+/** What runs in a page. */
+const pages = sourcesIn('client/src', 'console/src')
 
 const own = (imported: string) => /^(src|plugins|routes|conformance|cli)\//.test(imported)
 const within = (...prefixes: string[]) =>
@@ -166,8 +172,30 @@ t.test('the environment is read in src/config.ts only', async (t) => {
   t.strictSame(readers, ['src/config.ts'])
 })
 
+/** What a page may take the values of beside its neighbours. */
+const ofPages: Record<string, string> = {
+  'client/src/react.ts': 'react',
+  'console/src/talk.ts': '../../client/src/index.ts',
+}
+
+t.test('a page takes nothing of the server but types, which cost it nothing', async (t) => {
+  const valuesOf = (text: string) =>
+    [...text.matchAll(/^(?:import|export) (?!type\b)[^'"]*?from '([^']+)'/gm)].map(([, from]) => from ?? '')
+  const foreign = pages.flatMap(({ path, text }) =>
+    valuesOf(text)
+      .filter((from) => !from.startsWith('./') && ofPages[path] !== from)
+      .map((from) => `${path} imports ${from}`),
+  )
+  t.ok(pages.length > 25, 'the pages are found')
+  t.strictSame(foreign, [])
+})
+
+/** A class parted in two pays in bytes for each name that the two share, and the client's bound has none left. */
+const WHOLE = ['client/src/connection.ts', 'client/src/hub-client.ts']
+
 t.test(`no source file has more than ${MAX_LINES} lines`, async (t) => {
-  const long = sources
+  const long = [...sources, ...pages]
+    .filter(({ path }) => !WHOLE.includes(path))
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
     .filter(({ lines }) => lines > MAX_LINES)
   t.strictSame(long, [])
