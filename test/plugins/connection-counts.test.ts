@@ -4,7 +4,7 @@ import { heldBytes } from '../support/held-bytes.ts'
 
 type Counted = { current: number; ttl: number }
 
-/** A Redis that answers when the test says so; a real one is in test/redis/outage-silent.test.ts. */
+/** A Redis that answers when the test says so; a real one is in test/long/outage-silent.long.ts. */
 function slowRedis() {
   const asked: ((error: Error | null, reply?: [number, number]) => void)[] = []
   let cuts = 0
