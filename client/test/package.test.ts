@@ -25,6 +25,16 @@ t.test('one socket for all tabs is at most 2 KiB more', async (t) => {
   t.match(code.toString(), /from"\.\/index\.js"/, 'the core is not in it once more')
 })
 
+t.test('both packages are published in one version, with provenance', async (t) => {
+  const [server, client] = ['package.json', 'client/package.json'].map((file) =>
+    JSON.parse(readFileSync(file, 'utf8')),
+  )
+  t.equal(client.version, server.version)
+  t.match(readFileSync('CHANGELOG.md', 'utf8'), `## [${server.version}]`)
+  for (const { publishConfig } of [server, client])
+    t.strictSame(publishConfig, { access: 'public', provenance: true })
+})
+
 for (const [name, folder] of [
   ['roomcast', '.'],
   ['roomcast-client', 'client'],
