@@ -12,15 +12,19 @@ const groups: [title: string, pages: string[]][] = [
   [
     'Build on it',
     [
-      ...['docs/CLIENT.md', 'docs/BACKENDS.md', 'docs/HOOKS.md', 'docs/WEBHOOKS.md', 'docs/TOKENS.md'],
-      ...['docs/PROTOCOL.md', 'docs/CONFORMANCE.md', 'examples/README.md', 'docs/FROM-SOCKET-IO.md'],
+      ...['docs/BUILD.md', 'docs/CLIENT.md', 'docs/BACKENDS.md', 'docs/HOOKS.md', 'docs/WEBHOOKS.md'],
+      ...['docs/TOKENS.md', 'docs/WITHOUT-CLIENT.md', 'docs/PROTOCOL.md', 'docs/CONFORMANCE.md'],
+      ...['examples/README.md', 'docs/FROM-SOCKET-IO.md'],
     ],
   ],
   [
     'Run it',
-    ['docs/SETTINGS.md', 'docs/OPERATIONS.md', 'docs/CLI.md', 'docs/CONSOLE.md', 'docs/BENCHMARKS.md'],
+    [
+      ...['docs/RUN.md', 'docs/SETTINGS.md', 'docs/OPERATIONS.md', 'docs/CLI.md', 'docs/CONSOLE.md'],
+      ...['SECURITY.md', 'docs/BENCHMARKS.md'],
+    ],
   ],
-  ['Change it', ['docs/ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md']],
+  ['Change it', ['CONTRIBUTING.md', 'docs/ARCHITECTURE.md']],
 ]
 const pages = groups.flatMap(([, paths]) => paths)
 const missing = readdirSync('docs').filter((name) => name.endsWith('.md') && !pages.includes(`docs/${name}`))

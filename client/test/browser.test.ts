@@ -1,15 +1,15 @@
-// The client in a real Chromium, as README and docs/CLIENT.md have it.
+// The client in a real Chromium, as docs/BUILD.md and docs/CLIENT.md have it.
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { API_SECRET, callApi } from '../../test/support/api.ts'
 import { openBrowser } from '../../test/support/browser.ts'
 import { connect } from '../../test/support/client.ts'
+import { codeBlock } from '../../test/support/code-block.ts'
 import { freePort } from '../../test/support/free-port.ts'
-import { readmeBlock } from '../../test/support/readme.ts'
 import { startServer } from '../../test/support/server.ts'
 import { tokenFor } from '../../test/support/token.ts'
 
-const script = readmeBlock('html', "from '/client.js'")
+const script = codeBlock('docs/BUILD.md', 'html', "from '/client.js'")
 /** The host's own part: a page that shows what is logged. */
 const html = `<!doctype html><ul></ul><script>console.log = (...words) => {
   document.querySelector('ul').appendChild(document.createElement('li')).textContent = words.join(': ')
@@ -26,7 +26,7 @@ async function openPage(t: Test): Promise<{ page: Page; faults: string[] }> {
   return { page, faults }
 }
 
-t.test('the README’s page says hello, and comes back when the node has been restarted', async (t) => {
+t.test('the page of docs/BUILD.md says hello, and comes back when the node has been restarted', async (t) => {
   t.match(script, /hub\.room/)
   const env = { PORT: String(await freePort()), NODE_ENV: 'development' }
   let server = await startServer(env)

@@ -32,8 +32,8 @@ export type RulesInput =
   | readonly (RuleInput & { readonly match: string })[]
 
 /**
- * For the compiler alone: declare your rules in it, and `app.hub.publish` knows what each room takes (README, *Locking
- * rooms down with rules*): `declare module 'roomcast' { interface Register { rules: typeof rules } }`.
+ * For the compiler alone: declare your rules in it, and `app.hub.publish` knows what each room takes (docs/BUILD.md,
+ * *Rules for rooms*): `declare module 'roomcast' { interface Register { rules: typeof rules } }`.
  */
 // biome-ignore lint/suspicious/noEmptyInterface: it is there to be added to.
 export interface Register {}

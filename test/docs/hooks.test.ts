@@ -1,14 +1,14 @@
-// What docs/HOOKS.md and the README show of hooks and calls, run.
-import { readFileSync, writeFileSync } from 'node:fs'
+// What docs/HOOKS.md and docs/BUILD.md show of hooks and calls, run.
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { RoomcastOptions } from '../../src/app.ts'
 import { HOOK_SECRET } from '../support/back-end.ts'
 import { type Client, connect, type Envelope } from '../support/client.ts'
+import { codeBlock } from '../support/code-block.ts'
 import { freePort } from '../support/free-port.ts'
 import { serve } from '../support/hook-contract.ts'
 import { startProgram } from '../support/program.ts'
-import { readmeBlock } from '../support/readme.ts'
 import { startServer } from '../support/server.ts'
 import { pollUntil } from '../support/until.ts'
 
@@ -24,22 +24,25 @@ async function optionsOf(code: string, own: string): Promise<RoomcastOptions> {
   return import(path) as Promise<RoomcastOptions>
 }
 
-t.test("the README's hook refuses, and its call answers as it shows", async (t) => {
-  const hook = readmeBlock('js', 'not your team').replace(
+t.test('the hook of docs/BUILD.md refuses, and its call answers as it shows', async (t) => {
+  const hook = codeBlock('docs/BUILD.md', 'js', 'not your team').replace(
     'await app.register(roomcast, {',
     'export const all = {',
   )
   const own = 'const isMember = async (user) => user === "ada"'
   const { all } = (await optionsOf(hook.replace(/\)\s*$/, ''), own)) as { all: RoomcastOptions }
   const { calls } = await optionsOf(
-    readmeBlock('js', 'orders.cancel'),
+    codeBlock('docs/BUILD.md', 'js', 'orders.cancel'),
     'const cancelOrder = async (user, id) => user === "ada" && id === 7',
   )
   const server = await serve(t, { hooks: all.hooks, calls } as RoomcastOptions)
   const [ada, bob] = [await connect(server, 'ada'), await connect(server, 'bob')]
   await ada.join('r')
   t.match(await bob.request({ type: 'join', room: 'r' }), { code: 'refused', message: 'not your team' })
-  const [request, result] = readmeBlock('json', '"type":"call"').trim().split('\n') as [string, string]
+  const [request, result] = codeBlock('docs/BUILD.md', 'json', '"type":"call"').trim().split('\n') as [
+    string,
+    string,
+  ]
   ada.send(request)
   t.equal(ada.text(await ada.next('result')), result)
   t.match(await ada.request({ type: 'call', method: 'orders.cancel', params: { id: 'x' } }), {
@@ -49,8 +52,8 @@ t.test("the README's hook refuses, and its call answers as it shows", async (t) 
   await Promise.all([ada.close(), bob.close()])
 })
 
-t.test("the README's rules say what rooms take", async (t) => {
-  const { rules } = await optionsOf(readmeBlock('js', 'export const rules'), '')
+t.test('the rules of docs/BUILD.md say what rooms take', async (t) => {
+  const { rules } = await optionsOf(codeBlock('docs/BUILD.md', 'js', 'export const rules'), '')
   const server = await serve(t, { rules } as RoomcastOptions)
   const ada = await connect(server, 'ada')
   for (const room of ['chat.1', 'cursors.1']) await ada.join(room)
@@ -65,7 +68,7 @@ t.test("the README's rules say what rooms take", async (t) => {
 t.test('the functions of docs/HOOKS.md do what the page says', async (t) => {
   const own = `const mayJoin = async (user, room, { signal }) => !signal.aborted && room !== 'closed'
     const cancelOrder = async (user, id) => id === 7`
-  const { hooks, calls } = await optionsOf(block('js', 'export const hooks'), own)
+  const { hooks, calls } = await optionsOf(codeBlock('docs/HOOKS.md', 'js', 'export const hooks'), own)
   const server = await serve(t, { hooks, calls } as RoomcastOptions)
   await t.rejects(connect(server, 'eve', { plan: 'none' }), { message: /403 .*no plan/ })
   const [ada, bob] = [await connect(server, 'ada', { name: 'Ada' }), await connect(server, 'bob')]
@@ -83,8 +86,8 @@ t.test('the functions of docs/HOOKS.md do what the page says', async (t) => {
 
 t.test('both back ends of docs/HOOKS.md answer a server, and nobody else', async (t) => {
   const programs: [command: string, file: string, code: string][] = [
-    [process.execPath, 'back-end.mjs', block('js', 'createServer')],
-    ['/usr/bin/python3', 'back-end.py', block('python', 'http.server')],
+    [process.execPath, 'back-end.mjs', codeBlock('docs/HOOKS.md', 'js', 'createServer')],
+    ['/usr/bin/python3', 'back-end.py', codeBlock('docs/HOOKS.md', 'python', 'http.server')],
   ]
   for (const [command, file, code] of programs) {
     const path = join(folder, file)
@@ -130,12 +133,4 @@ async function takesPart(t: Test, ada: Client, bob: Client) {
     t.match(await ada.request({ type: 'call', method: 'add', params } as Envelope), { code: 'refused' })
   await ada.publish('r', null)
   t.match(await bob.next('message'), { content: null })
-}
-
-/** The one code block of docs/HOOKS.md in this language that has `text`. */
-function block(language: string, text: string): string {
-  const blocks = [...readFileSync('docs/HOOKS.md', 'utf8').matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)]
-  const [found, ...others] = blocks.filter(([, tag, code]) => tag === language && code?.includes(text))
-  if (found === undefined || others.length > 0) throw new Error(`not one block with ${text}`)
-  return found[2] ?? ''
 }

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { Client } from '../support/client.ts'
+import { codeBlock } from '../support/code-block.ts'
 import { startProgram } from '../support/program.ts'
 import { RawSocket } from '../support/raw-socket.ts'
-import { readmeBlock } from '../support/readme.ts'
 import { SECRET, tokenFor } from '../support/token.ts'
 
 interface Host {
@@ -93,9 +93,14 @@ function post({ port }: Host, path: string, body: unknown): Promise<Response> {
 
 for (const [fastify, folder] of [['of the newest version', app], ...oldest] as [string, string][]) {
   t.test(
-    `beside Fastify ${fastify} the README's app publishes to a room by a route of its own`,
+    `beside Fastify ${fastify} the app of docs/BUILD.md publishes to a room by a route of its own`,
     async (t) => {
-      const host = await startHost(t, 'readme.mjs', readmeBlock('js', "prefix: '/realtime'"), folder)
+      const host = await startHost(
+        t,
+        'readme.mjs',
+        codeBlock('docs/BUILD.md', 'js', "prefix: '/realtime'"),
+        folder,
+      )
       const client = await connect(host, '/realtime/ws', 'ada')
       await client.join('news')
       const response = await post(host, '/news', { title: 'It works' })
@@ -110,7 +115,7 @@ for (const [fastify, folder] of [['of the newest version', app], ...oldest] as [
     `beside Fastify ${fastify} an app in TypeScript sees app.hub, and a client what is sent`,
     async (t) => {
       t.notOk(existsSync(join(folder, 'node_modules/roomcast/node_modules/fastify')), 'there is one Fastify')
-      const code = readmeBlock('js', "prefix: '/realtime'").replace(
+      const code = codeBlock('docs/BUILD.md', 'js', "prefix: '/realtime'").replace(
         'process.env.JWT_SECRET',
         'process.env.JWT_SECRET!',
       )

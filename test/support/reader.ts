@@ -1,4 +1,4 @@
-// A client on a fake socket that does what the README tells clients to, and checks what it gets against the truth.
+// A client on a fake socket that does what docs/WITHOUT-CLIENT.md tells clients to, and checks what it gets against the truth.
 import { Permissions } from '../../src/auth/permissions.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { Client } from '../../src/hub/client.ts'
@@ -23,7 +23,7 @@ interface Incoming {
 }
 
 export class Reader {
-  /** What it names as `since`; a plain one keeps it by the README's lines alone. */
+  /** What it names as `since`; a plain one keeps it by that page's lines alone. */
   position: Position | undefined
   /** Where the server's words have it. */
   told: Position | undefined

@@ -370,7 +370,7 @@ async function tellsWithMessage(t: Test, nodes: Nodes, forget: RecoveryOptions['
   const reset = await a.next('reset')
   t.match(reset, { room, epoch: String, offset: 0 }, 'the sender too')
   t.not(reset.epoch, epoch)
-  // As the README has it: the same position as before the reset.
+  // As docs/WITHOUT-CLIENT.md has it: the same position as before the reset.
   const { joined, missed } = await rejoin(b, room, { epoch, offset: 3 })
   t.match(joined, { recovered: false, missed: 0, epoch: reset.epoch, offset: 2 })
   t.same(missed, [])

@@ -52,7 +52,7 @@ const rests = [
 
 export class Person {
   readonly name: string
-  /** Joins again after a jump in `offset`; the others have the README's lines and no more. */
+  /** Joins again after a jump in `offset`; the others have the lines of docs/WITHOUT-CLIENT.md and no more. */
   readonly #isCareful: boolean
   readonly #options: PersonOptions
   readonly #rooms: Map<string, Room>
@@ -266,7 +266,7 @@ export class Person {
     if (m.startsWith('mark')) this.marks.add(m)
     const { position } = room
     if (offset === undefined || position === undefined) return
-    // The README's three lines take every offset.
+    // The three lines of docs/WITHOUT-CLIENT.md take every offset.
     if (!this.#isCareful) position.offset = Number(offset)
     else if (room.asked !== undefined) return
     else if (Number(offset) > position.offset + 1) room.asked = this.#join(room)
