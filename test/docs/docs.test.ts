@@ -36,6 +36,22 @@ t.test('every npm script that a document names exists', async (t) => {
   )
 })
 
+t.test('every cell of docs/COMPARISON.md has its source', async (t) => {
+  const rows = read('docs/COMPARISON.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| |'))
+  t.ok(rows.length >= 6)
+  const [columns = 0, ...others] = rows.map((row) => row.split(' | ').length)
+  t.ok(columns >= 8 && others.every((number) => number === columns))
+  const bare = rows.flatMap((row) =>
+    row
+      .split(' | ')
+      .slice(1)
+      .filter((cell) => !/\]\([^)]+\)/.test(cell)),
+  )
+  t.strictSame(bare, [])
+})
+
 t.test('llms.txt leads to every page of docs/, and to nothing else', async (t) => {
   const linked = [...read('llms.txt').matchAll(/\]\(([^)]+)\)/g)].map(([, path]) => path as string)
   t.strictSame(
