@@ -7,6 +7,12 @@ export interface Completed {
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const shells = 'bash zsh fish'
+/** What every command line may begin with besides a command. */
+const help = { name: 'help', summary: 'how a command is used' }
+const first = [
+  { flag: 'help', about: 'how it is used' },
+  { flag: 'version', about: 'which version it is' },
+]
 
 /** For bash-completion, or to be sourced. */
 export function bashScript(commands: Completed[]): string {
@@ -23,14 +29,17 @@ export function bashScript(commands: Completed[]): string {
 _roomcast() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} words=''
   COMPREPLY=()
+  # --flag=value comes as three words.
+  if [[ $word == = ]]; then word=''; elif [[ $before == = ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}; fi
   case "$before" in
 ${choices.join('\n')}
   esac
   if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W ${quoted(`${commands.map(({ name }) => name).join(' ')} help --help --version`)} -- "$word"))
+    COMPREPLY=($(compgen -W ${quoted(firstWords(commands))} -- "$word"))
     return
   fi
   case "\${COMP_WORDS[1]}" in
+    help) words=${quoted(commands.map(({ name }) => name).join(' '))} ;;
     completions) words='${shells}' ;;
 ${cases.filter((line) => !line.startsWith('    completions)')).join('\n')}
   esac
@@ -40,14 +49,21 @@ complete -o default -F _roomcast roomcast
 `
 }
 
+function firstWords(commands: Completed[]): string {
+  return (
+    [...commands, help].map(({ name }) => name).join(' ') + first.map(({ flag }) => ` --${flag}`).join('')
+  )
+}
+
 /** For a folder of zsh's fpath, as _roomcast. */
 export function zshScript(commands: Completed[]): string {
   const escaped = (text: string) => text.replace(/[[\]:\\]/g, '\\$&')
-  const names = commands.map(({ name, summary }) => `    ${quoted(`${name}:${escaped(summary)}`)}`)
+  const names = [...commands, help].map(({ name, summary }) => `    ${quoted(`${name}:${escaped(summary)}`)}`)
   const cases = commands.map(({ name, flags }) => {
     const specs = flags.map(({ flag, about, values, takesValue }) => {
       const value = values.length > 0 ? `:value:(${values.join(' ')})` : takesValue ? ':value:_default' : ''
-      return quoted(`*${flag}[${escaped(about)}]${value}`)
+      // With = the value may stand behind it, or be the next word.
+      return quoted(`*${flag}${value === '' ? '' : '='}[${escaped(about)}]${value}`)
     })
     const words = name === 'completions' ? `'1:shell:(${shells})'` : "'*:argument:_default'"
     return `    ${name}) _arguments ${[...specs, words].join(' \\\n      ')} ;;`
@@ -59,13 +75,18 @@ _roomcast() {
 ${names.join('\n')}
   )
   if ((CURRENT == 2)); then
-    _describe 'command' names
+    if [[ $words[2] == -* ]]; then
+      _arguments ${first.map(({ flag, about }) => quoted(`--${flag}[${about}]`)).join(' ')}
+    else
+      _describe 'command' names
+    fi
     return
   fi
   local name=$words[2]
   shift words
   ((CURRENT--))
   case "$name" in
+    help) _describe 'command' names ;;
 ${cases.join('\n')}
   esac
 }
@@ -84,7 +105,10 @@ export function fishScript(commands: Completed[]): string {
   ])
   return `# Completions of roomcast for fish; made by \`roomcast completions fish\`.
 ${lines.join('\n')}
+complete -c roomcast -n __fish_use_subcommand -f -a ${help.name} -d ${fishQuoted(help.summary)}
+${first.map(({ flag, about }) => `complete -c roomcast -n __fish_use_subcommand -l ${flag} -d ${fishQuoted(about)}`).join('\n')}
 complete -c roomcast -n '__fish_seen_subcommand_from completions' -f -a '${shells}'
+complete -c roomcast -n '__fish_seen_subcommand_from help' -f -a ${fishQuoted(commands.map(({ name }) => name).join(' '))}
 `
 }
 

@@ -14,6 +14,9 @@ const needs = {
   openssl: hasCommand('openssl'),
   tmux: hasCommand('tmux'),
   iproute2: hasCommand('ip'),
+  // For their completions.
+  zsh: hasCommand('zsh'),
+  fish: hasCommand('fish'),
   // For the benchmark's load generator.
   gcc: hasCommand('cc'),
   'libc6-dev': existsSync('/usr/include/stdio.h'),
@@ -22,7 +25,7 @@ const needs = {
 const POLICY = '/usr/sbin/policy-rc.d'
 
 /** Tests that need these are skipped where they cannot be had, and say why. */
-const optional = ['haproxy', 'prometheus']
+const optional = ['haproxy', 'prometheus', 'zsh', 'fish']
 
 const missing = Object.keys(needs).filter((name) => !needs[name])
 const required = missing.filter((name) => !optional.includes(name))

@@ -2,6 +2,8 @@ import { Argument, Command } from 'commander'
 import { commands } from '../commands.ts'
 import { bashScript, type Completed, fishScript, zshScript } from '../completion-scripts.ts'
 
+const ABOUT_CHARS = 80
+
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript }
 
 /** `roomcast completions SHELL`: a script for the shell, made of the commands themselves. */
@@ -45,6 +47,10 @@ async function everyCommand(): Promise<Completed[]> {
   )
 }
 
+/** What a line of a shell's list holds, cut between words. */
 function firstSentence(text: string): string {
-  return text.split(/[.;](?: |$)/)[0]?.slice(0, 80) ?? ''
+  const sentence = text.split(/[.;](?: |$)/)[0] ?? ''
+  return sentence.length <= ABOUT_CHARS
+    ? sentence
+    : `${sentence.slice(0, ABOUT_CHARS).replace(/\W+\w*$/, '')} …`
 }
