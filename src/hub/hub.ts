@@ -265,6 +265,7 @@ export class Hub implements ClientContext {
     this.#isClosed = true
     this.#heartbeat.stop()
     this.control.close()
+    this.inquiries.close()
     this.destroyClients()
     await this.#dispatch.presences.stop()
     await this.#bridge.close()

@@ -6,6 +6,7 @@ import { isRoomName } from '../protocol/envelope.ts'
 import { version } from '../version.ts'
 import type { Client } from './client.ts'
 import { textFrame } from './frame.ts'
+import { LoopWatch } from './loop-watch.ts'
 import { type Question, type Questions, summed } from './questions.ts'
 import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
 import type { Rooms } from './rooms.ts'
@@ -40,6 +41,7 @@ const foundClients = z.object({ clients: z.array(clientFigures), more: z.boolean
 /** What the API asks all nodes. */
 export class Inquiries {
   readonly #questions: Questions
+  readonly #loop = new LoopWatch()
   readonly #rooms: Question<z.infer<typeof roomsAsked>, z.infer<typeof roomsOnNode>>
   readonly #members: Question<{ room: string }, z.infer<typeof presentUsers>>
   readonly #user: Question<{ user: string }, z.infer<typeof foundClients>>
@@ -76,17 +78,7 @@ export class Inquiries {
     }
     this.#nodes = {
       ...{ kind: 'node', with: z.object({}), answer: nodeFigures },
-      carryOut: async () => {
-        const { node, size: clients, uptimeMs } = hub
-        const { kind, state } = hub.bridgeStatus
-        const seen = {
-          ...{ node, clients, rooms: hub.rooms.size, version, uptimeMs },
-          bridge: { kind, state },
-        }
-        const { messagesOut: deliveries, outboxBytes } = await sumsOf(hub)
-        const { published, drops } = hub.counters
-        return { ...seen, published, deliveries, drops, outboxBytes }
-      },
+      carryOut: () => figuresOfNode(hub, this.#loop),
     }
     const delivery = z.object({ users: z.array(userName), exclude: clientId.optional(), text: z.string() })
     this.#deliver = {
@@ -104,6 +96,11 @@ export class Inquiries {
     }
     const all = [this.#rooms, this.#members, this.#user, this.#client, this.#nodes, this.#deliver]
     for (const question of all) questions.add(question as Question<unknown, unknown>)
+  }
+
+  /** Watches nothing any more. */
+  close(): void {
+    this.#loop.close()
   }
 
   /** Rooms in the order of their names, `limit` of those behind `after`. */
@@ -143,6 +140,22 @@ export class Inquiries {
   /** Gives a finished message to all clients of these users; how many that were. */
   async deliver(users: string[], exclude: string | undefined, text: string) {
     return summed(await this.#questions.ask(this.#deliver, { users, exclude, text }))
+  }
+}
+
+async function figuresOfNode(hub: InquiriesContext, loop: LoopWatch): Promise<z.infer<typeof nodeFigures>> {
+  const { node, size: clients, uptimeMs } = hub
+  const { kind, state } = hub.bridgeStatus
+  const seen = { node, clients, rooms: hub.rooms.size, version, uptimeMs, bridge: { kind, state } }
+  const { messagesOut: deliveries, outboxBytes } = await sumsOf(hub)
+  const { published, drops, roundTrips } = hub.counters
+  const { bounds, counts, count } = roundTrips
+  const over = count - counts.reduce((sum, one) => sum + one, 0)
+  const loopHeldMs = loop.worstMs()
+  return {
+    ...{ ...seen, published, deliveries, drops, outboxBytes },
+    roundTrips: { boundsMs: [...bounds], counts: [...counts, over] },
+    ...(loopHeldMs !== undefined && { loopHeldMs }),
   }
 }
 

@@ -178,6 +178,18 @@ export const nodeFigures = z.object({
   deliveries: z.int().optional().describe('Messages sent to its clients since its start.'),
   drops: z.int().optional().describe('Messages dropped for slow clients since its start.'),
   outboxBytes: z.int().optional().describe('Bytes that wait for clients whose sockets do not take them.'),
+  roundTrips: z
+    .object({ boundsMs: z.array(z.number()), counts: z.array(z.int()) })
+    .optional()
+    .describe(
+      'Round trips of pings since its start: how many were up to each bound and above the one before; the last count is of those above all bounds.',
+    ),
+  loopHeldMs: z
+    .number()
+    .optional()
+    .describe(
+      'The longest that its event loop was held up in the last 5 to 10 seconds. It is watched while somebody asks; absent the first time.',
+    ),
 })
 export const clusterAnswer = z.object({ cluster: z.array(nodeFigures), clients: z.int(), nodes })
 
