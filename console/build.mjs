@@ -1,6 +1,6 @@
 // Builds the page: dist/console/, which routes/console.ts serves.
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { build, transform } from 'esbuild'
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { build } from 'esbuild'
 
 const here = new URL('.', import.meta.url)
 const into = new URL('../dist/console/', here)
@@ -14,9 +14,11 @@ await build({
   target: 'es2022',
   minify: true,
 })
-const { code } = await transform(readFileSync(new URL('console.css', here), 'utf8'), {
-  loader: 'css',
+await build({
+  absWorkingDir: here.pathname,
+  entryPoints: ['styles/console.css'],
+  outfile: new URL('console.css', into).pathname,
+  bundle: true,
   minify: true,
 })
-writeFileSync(new URL('console.css', into), code)
 copyFileSync(new URL('index.html', here), new URL('index.html', into))

@@ -1,21 +1,24 @@
 import type { z } from 'zod'
 import type {
   clientAnswer,
+  clientFigures,
   clusterAnswer,
   historyAnswer,
   membersAnswer,
+  roomAnswer,
   roomsPage,
   userAnswer,
 } from '../../src/protocol/api.ts'
 
 export type Cluster = z.infer<typeof clusterAnswer>
 export type RoomsPage = z.infer<typeof roomsPage>
+export type RoomAnswer = z.infer<typeof roomAnswer>
 export type Members = z.infer<typeof membersAnswer>
 export type History = z.infer<typeof historyAnswer>
 export type UserAnswer = z.infer<typeof userAnswer>
 export type ClientAnswer = z.infer<typeof clientAnswer>
+export type ClientFigures = z.infer<typeof clientFigures>
 
-const base = new URL('api/v1/', location.href)
 let key = ''
 
 /** The key is kept in this variable, and nowhere else. */
@@ -27,10 +30,20 @@ export function hasKey(): boolean {
   return key !== ''
 }
 
-/** Asks the HTTP API. Rejects with the server's own words. */
+/** The server's refusal, in its own words. */
+export class Refused extends Error {
+  readonly status: number
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** Asks the HTTP API. */
 export async function ask<Answer>(method: string, path: string, body?: object): Promise<Answer> {
   if (!hasKey()) throw new Error('Give an API key or an admin token first.')
-  const answer = await fetch(new URL(path, base), {
+  const answer = await fetch(new URL(path, new URL('api/v1/', location.href)), {
     method,
     headers: {
       authorization: `Bearer ${key}`,
@@ -38,11 +51,18 @@ export async function ask<Answer>(method: string, path: string, body?: object): 
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
     cache: 'no-store',
+  }).catch(() => {
+    throw new Error('The server does not answer.')
   })
   const isJson = /json/.test(answer.headers.get('content-type') ?? '')
   const said = isJson ? await answer.json() : {}
   if (answer.status === 404 && said.code === undefined)
-    throw new Error('The server has no API: set API_KEYS (docs/BACKENDS.md).')
-  if (!answer.ok) throw new Error(said.detail ?? `The server answered ${answer.status}.`)
+    throw new Refused('The server has no API: set API_KEYS (docs/BACKENDS.md).', 404)
+  if (!answer.ok) throw new Refused(said.detail ?? `The server answered ${answer.status}.`, answer.status)
   return said
+}
+
+/** A path of encoded names. */
+export function path(...names: string[]): string {
+  return names.map(encodeURIComponent).join('/')
 }

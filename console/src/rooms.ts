@@ -1,62 +1,75 @@
-import { ask, type History, type Members, type RoomsPage } from './api.ts'
-import { shown } from './chart.ts'
-import { action, byId, element, onSubmit, row } from './element.ts'
+import { ask, type RoomsPage } from './api.ts'
+import { action, byId, element, type Fields, fieldsOf, link, onSearch } from './element.ts'
+import { counted, shown } from './figures.ts'
+import { showRoom } from './room.ts'
+import { Table } from './table.ts'
+import { addressOf } from './views.ts'
 
-/** Rooms shown at a time, and messages of one. */
+/** Rooms shown at a time. */
 const ROOMS = 50
-const MESSAGES = 50
+
+const table = new Table<RoomsPage['rooms'][number]>(
+  'Rooms found',
+  [
+    {
+      ...{ label: 'Room', kind: 'name', by: ({ room }) => room },
+      cell: ({ room }) => link(room, addressOf('rooms', room)),
+    },
+    { label: 'Members', kind: 'number', by: ({ members }) => members, cell: ({ members }) => shown(members) },
+    {
+      ...{ label: 'Users', kind: 'number', by: ({ users = -1 }) => users },
+      cell: ({ users }) => (users === undefined ? '–' : shown(users)),
+    },
+  ],
+  'No room has members.',
+)
+const said = element('p', { className: 'soft', role: 'status' }, '')
+const acts = element('div', { className: 'acts' })
+/** The last names of the pages before, the newest last. */
+let before: string[] = []
+let asked = 0
 
 export function offerRooms(): void {
-  onSubmit('find-rooms', async ({ prefix = '' }) => findRooms(prefix))
+  byId('rooms-found').append(table.element, acts)
+  acts.append(said)
+  onSearch('find-rooms', async (fields) => {
+    before = []
+    await findRooms(fields)
+  })
 }
 
-/** Lists the rooms whose names begin so; a button shows what is in one. */
-export async function findRooms(prefix: string, after = ''): Promise<void> {
-  const query = new URLSearchParams({ prefix, after, limit: String(ROOMS) })
+/** The rooms, or one of them. */
+export async function openRooms(room: string | undefined): Promise<void> {
+  byId('rooms-list').hidden = room !== undefined
+  byId('room').hidden = room === undefined
+  await showRoom(room)
+  if (room === undefined) await findRooms(fieldsOf(byId<HTMLFormElement>('find-rooms')))
+}
+
+/** Lists the rooms whose names begin so, a page of them. */
+async function findRooms({ prefix = '' }: Fields): Promise<void> {
+  const ours = ++asked
+  const query = new URLSearchParams({ prefix, after: before.at(-1) ?? '', limit: String(ROOMS) })
   const { rooms, more } = await ask<RoomsPage>('GET', `rooms?${query}`)
-  const rows = rooms.map(({ room, members, users }) => {
-    const look = action('Look', () => showRoom(room))
-    look.ariaLabel = `Look into ${room}`
-    return row(room, shown(members), users === undefined ? '–' : shown(users), look)
-  })
-  if (rows.length === 0) rows.push(row('No room has members.', '', '', ''))
-  if (more)
-    rows.push(
-      row(
-        action('Next', () => findRooms(prefix, rooms.at(-1)?.room)),
-        '',
-        '',
-        '',
-      ),
-    )
-  byId('rooms-found').replaceChildren(...rows)
-}
-
-async function showRoom(room: string): Promise<void> {
-  const path = `rooms/${encodeURIComponent(room)}`
-  const [members, history] = await Promise.all([
-    ask<Members>('GET', `${path}/members`),
-    ask<History>('GET', `${path}/messages?limit=${MESSAGES}`),
-  ])
-  const lines = history.messages.map(({ from, content, at, offset }) => {
-    const { user } = from as { user: string }
-    const time = new Date(Number(at)).toLocaleTimeString()
-    return element('li', {}, `${offset} · ${time} · ${user}: ${JSON.stringify(content)}`)
-  })
-  const users = members.users.map(({ user, clients }) => {
-    const remove = action('Remove', async () => {
-      await ask('DELETE', `${path}/members/${encodeURIComponent(user)}`)
-      await showRoom(room)
+  if (ours !== asked) return
+  table.show(rooms)
+  const first = before.length * ROOMS
+  said.textContent =
+    rooms.length === 0
+      ? ''
+      : first === 0 && !more
+        ? `${counted(rooms.length, 'room')}.`
+        : `${shown(first + 1)} to ${shown(first + rooms.length)}`
+  const turn = (label: string, go: () => void) =>
+    action(label, () => {
+      go()
+      return findRooms({ prefix })
     })
-    remove.ariaLabel = `Remove ${user} from ${room}`
-    return row(user, clients, remove)
-  })
-  const list = element('ol', { tabIndex: 0, ariaLabel: `Messages of ${room}` }, ...lines)
-  byId('room').replaceChildren(
-    element('h3', {}, `${room}: ${shown(members.count)} users, at offset ${history.offset}`),
-    list,
-    element('table', {}, element('tbody', {}, ...users)),
-    action('Look again', () => showRoom(room)),
+  const last = rooms.at(-1)?.room ?? ''
+  acts.replaceChildren(
+    said,
+    ...(before.length > 0 ? [turn('Previous', () => before.pop())] : []),
+    ...(more ? [turn('Next', () => before.push(last))] : []),
+    action('Look again', () => findRooms({ prefix })),
   )
-  list.scrollTop = list.scrollHeight
 }

@@ -35,7 +35,7 @@ function pane(name: string, token: string, room: string): HTMLElement {
     if (lines.childElementCount > LINES) lines.firstElementChild?.remove()
     lines.scrollTop = lines.scrollHeight
   }
-  const here = element('p', {}, '')
+  const here = element('p', { className: 'soft' }, '')
   const joined = hub.room(room, { last: 20, presence: true })
   hub.on('state', (state) => {
     const more = state.name === 'waiting' ? ` ${Math.round(state.retryInMs)} ms: ${state.why}` : ''
@@ -55,7 +55,7 @@ function pane(name: string, token: string, room: string): HTMLElement {
   const cut = action('Cut my connection', () => socket?.close(CUT))
   return element(
     'article',
-    {},
+    { className: 'card' },
     element('h3', {}, name),
     here,
     log,
