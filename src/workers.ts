@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { Descriptors } from './descriptors.ts'
 import type { Log } from './log.ts'
 import type { Service } from './start.ts'
-import { gatherFor } from './worker-metrics.ts'
+import { WorkerMetrics } from './worker-metrics.ts'
 
 /** A worker that dies is replaced after this long; one that dies at its start must not keep the machine busy. */
 const REPLACE_MS = 250
@@ -31,12 +31,13 @@ export function startWorkers(
   const descriptors = new Descriptors(log)
   descriptors.compareWith(config.maxClients)
   descriptors.watch()
+  const metrics = new WorkerMetrics()
 
   const fork = () => {
     const startedAt = performance.now()
     const worker = cluster.fork(env)
     cutWhatIsLost(worker.process)
-    gatherFor(worker, () => living().filter((one) => one.isConnected()))
+    metrics.add(worker)
     worker.once('listening', () => {
       hasListened = true
     })

@@ -1,5 +1,7 @@
 // What /metrics shows, on a running server and with many clients.
-
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import t from 'tap'
 import { roomcast } from '../../src/app.ts'
@@ -11,11 +13,13 @@ import { startServer } from '../support/server.ts'
 import { SECRET } from '../support/token.ts'
 import { pollUntil } from '../support/until.ts'
 
-/** The values of one scrape by name and labels, as they stand in the text. */
+/** The values of one scrape by name and labels, as they stand in the text; over a connection of its own. */
 async function scrape({ host, port }: { host: string; port: number }): Promise<Map<string, number>> {
-  const response = await fetch(`http://${host}:${port}/metrics`)
-  if (response.status !== 200) throw new Error(`status ${response.status}`)
-  const lines = (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  const [response] = (await once(get({ host, port, path: '/metrics', agent: false }), 'response')) as [
+    IncomingMessage,
+  ]
+  if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`)
+  const lines = (await text(response)).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   return new Map(
     lines.map((line) => [
       line.slice(0, line.lastIndexOf(' ')),
@@ -69,6 +73,7 @@ t.test('what clients do is counted', async (t) => {
   t.ok((seen.get('roomcast_bytes_in_total') ?? 0) > 0)
   t.ok((seen.get('roomcast_bytes_out_total') ?? 0) > 0)
   t.ok(seen.has('nodejs_eventloop_lag_p99_seconds'))
+  t.ok(seen.has('process_start_time_seconds'))
   t.ok((seen.get('process_resident_memory_bytes') ?? 0) > 1e7)
   const later = await scrape(server)
   for (const [name, value] of seen)
@@ -117,6 +122,42 @@ t.test('one scrape tells of all workers, whichever is asked', async (t) => {
   t.equal([...seen.keys()].filter((name) => name.startsWith('roomcast_info')).length, 2)
   t.equal(seen.get('roomcast_bridge_up'), 1)
   for (const client of clients) await client.close()
+})
+
+t.test('with a worker that hangs or dies, no sum falls, and the others are told of', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const server = await startServer({ REDIS_URL: redis.url, WORKERS: '2', PORT: String(await freePort()) })
+  t.teardown(() => server.stop())
+  const pids = () => server.logs.filter(({ msg }) => msg === 'listening').map(({ pid }) => Number(pid))
+  await pollUntil('both listen', () => pids().length === 2, 10_000)
+  for (let n = 0; n < 4; n++) await connect(server, `u${n}`)
+  const figures = async () => {
+    const seen = await scrape(server)
+    return {
+      connects: seen.get('roomcast_connects_total'),
+      clients: seen.get('roomcast_clients'),
+      nodes: [...seen.keys()].filter((name) => name.startsWith('roomcast_info')).length,
+    }
+  }
+  const all = { connects: 4, clients: 4, nodes: 2 }
+  await pollUntil('both have said', async () => (await figures()).connects === 4, 10_000)
+  t.strictSame(await figures(), all)
+  const [victim = 0] = pids()
+  process.kill(victim, 'SIGSTOP')
+  // One connection waits for the worker that hangs; the other scrapes are the other worker's.
+  const scrapes = [figures(), figures(), figures()]
+  const answered: object[] = []
+  for (const one of scrapes) one.then((seen) => answered.push(seen)).catch(() => undefined)
+  await pollUntil('the other worker answers', () => answered.length >= 2, 10_000)
+  t.strictSame(answered.slice(0, 2), [all, all], 'the one that hangs counts as it was')
+  process.kill(victim, 'SIGKILL')
+  await pollUntil('another listens', () => pids().length === 3, 10_000)
+  t.strictSame(
+    await figures(),
+    { connects: 4, clients: 2, nodes: 2 },
+    'what was counted stays, who was here not',
+  )
 })
 
 t.test('with Redis, the way there and back is measured, and its stalls are counted', async (t) => {
