@@ -15,7 +15,7 @@ export type Code =
   | 'too_large'
   | 'overflow'
 
-const worthRetrying = ['rate_limited', 'unavailable', 'internal', 'offline', 'lost', 'timeout', 'queue_full']
+const worthRetrying = /^(rate_limited|unavailable|internal|offline|lost|timeout|queue_full)$/
 
 /** Why something was not done. */
 export class RoomcastError extends Error {
@@ -35,7 +35,7 @@ export class RoomcastError extends Error {
   ) {
     super(message)
     this.code = code
-    this.retry = worthRetrying.includes(code)
+    this.retry = worthRetrying.test(code)
     this.retryAfterMs = more.retryAfterMs
     this.maybeDelivered = more.maybeDelivered ?? false
   }

@@ -89,7 +89,7 @@ export class Outgoing {
 
   fail(one: Waiting, code: RoomcastError['code'], message: string, retryAfterMs?: number): void {
     if (!this.#take(one)) return
-    const more = { maybeDelivered: one.isTried && code in inDoubt, ...(retryAfterMs && { retryAfterMs }) }
+    const more = { maybeDelivered: one.isTried && inDoubt.test(code), ...(retryAfterMs && { retryAfterMs }) }
     one.reject(new RoomcastError(code, message, more))
   }
 
@@ -122,7 +122,7 @@ export class Outgoing {
 }
 
 /** Codes of the client's own: whether the server has what was sent is not known. */
-const inDoubt = { lost: 1, timeout: 1, closed: 1, offline: 1 }
+const inDoubt = /^(lost|timeout|closed)$/
 
 /** 128 random bits, as a repeat is told by it. Pages over plain HTTP have no `crypto.randomUUID`. */
 export function randomKey(): string {
