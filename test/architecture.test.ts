@@ -17,6 +17,7 @@ const layers: [name: string, ...prefixes: string[]][] = [
     'src/workers.ts',
     'src/log-stream.ts',
     'src/worker-metrics.ts',
+    'src/worker-figures.ts',
     'src/refusal-log.ts',
     'src/unreadable-request.ts',
     'src/descriptor-guard.ts',
