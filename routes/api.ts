@@ -14,6 +14,7 @@ import type { Author } from '../src/hub/posts.ts'
 import { whileOpen } from '../src/while-open.ts'
 import { clientRoutes } from './api/clients.ts'
 import { clusterRoutes } from './api/cluster.ts'
+import { boundIntake } from './api/intake.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { Problem } from './api/problem.ts'
 import { publishRoutes } from './api/publish.ts'
@@ -42,15 +43,17 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       )
       api.setErrorHandler(answerProblem)
       api.setNotFoundHandler(() => {
-        throw new Problem('not_found', 'nothing here')
+        throw nothingHere()
       })
       const methods = methodsByUrl(api)
       answerBrowsers(api, config)
+      api.addHook('onRequest', ({ is404 }, _reply, done) => done(is404 ? nothingHere() : undefined))
       api.decorateRequest('apiAuthor')
       await api.register(openApiRoutes, config)
       await api.register(async (callers) => {
         callers.addHook('onRequest', authenticator(callers))
         callers.addHook('onRequest', refuseEncoded)
+        boundIntake(callers)
         await callers.register(publishRoutes, { config })
         await callers.register(adminRoutes)
       })
@@ -59,6 +62,9 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
     { prefix: '/api/v1' },
   )
 }
+
+/** Said ahead of the body, which nobody wants: it is neither kept nor waited for. */
+const nothingHere = () => new Problem('not_found', 'nothing here', { connection: 'close' })
 
 /** What reads and acts. */
 async function adminRoutes(app: FastifyInstance): Promise<void> {
@@ -166,12 +172,10 @@ function refuseOtherMethods(api: FastifyInstance, methods: ReadonlyMap<string, R
   for (const [url, known] of [...methods]) {
     const others = api.supportedMethods.filter((method) => !known.has(method)) as HTTPMethods[]
     const allow = [...known].join(', ')
-    api.route({
-      ...{ method: others, url },
-      handler: () => {
-        throw new Problem('method_not_allowed', `only ${allow} here`, { allow })
-      },
-    })
+    const refuse = () => {
+      throw new Problem('method_not_allowed', `only ${allow} here`, { allow, connection: 'close' })
+    }
+    api.route({ ...{ method: others, url }, onRequest: refuse, handler: refuse })
   }
 }
 

@@ -3,6 +3,10 @@ import type { z } from 'zod'
 import { sliceItems, sliceValue } from '../../src/protocol/content-slice.ts'
 import { Problem } from './problem.ts'
 
+/** No request has as many. */
+const FIELDS_MAX = 32
+const UNKNOWN_FIELD = 'the request: has a field that there is not'
+
 /** A request's JSON: text that is valid UTF-8, so that a content can go on byte for byte. */
 export function textOf(body: unknown): string {
   if (!Buffer.isBuffer(body) || body.length === 0) throw new Problem('bad_request', 'a JSON body is needed')
@@ -17,6 +21,8 @@ export function readMessage<Schema extends z.ZodType>(
   limits: { maxNesting: number; maxMessageBytes: number },
 ): z.output<Schema> {
   const value = objectIn(text)
+  // The schema would write down the name of each.
+  if (Object.keys(value).length > FIELDS_MAX) throw new Problem('bad_request', UNKNOWN_FIELD)
   const slice = sliceValue(text, 'content', limits.maxNesting)
   if (slice.tooDeep) throw new Problem('bad_request', `nested deeper than ${limits.maxNesting}`)
   if (slice.value !== undefined && Buffer.byteLength(slice.value) > limits.maxMessageBytes)

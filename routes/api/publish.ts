@@ -15,6 +15,7 @@ const LIST_BYTES = 1024 * 1024
 /** `POST /rooms/{room}/messages` and `POST /messages`: what a back end, or a user with a token, publishes. */
 export async function publishRoutes(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
   const posts = new Posts(app.hub, config)
+  const { inbox } = app.hub.turn
   const { maxMessageBytes, maxNesting } = config
   const limits = { maxNesting, maxMessageBytes }
 
@@ -44,7 +45,11 @@ export async function publishRoutes(app: FastifyInstance, { config }: { config: 
     // All are read before the first is sent, and they are sent in their order.
     const sends = itemsOf(text, TARGETS, maxNesting).map((item) => readMessage(item, sendBody, limits))
     const answers: object[] = []
-    for (const one of sends) answers.push({ results: await send(apiAuthor, trace, one) })
+    for (const one of sends) {
+      // A list of a hundred, each to a hundred rooms, is the work of more than one turn.
+      if (!inbox.hasTime) await new Promise<void>((resolve) => inbox.wait(resolve))
+      answers.push({ results: await send(apiAuthor, trace, one) })
+    }
     return answers
   })
 }

@@ -152,7 +152,7 @@ t.test('rubbish of all kinds is a problem, and no fault of the server', async (t
     { numRuns: 600 },
   )
   t.comment(JSON.stringify([...statuses]))
-  t.ok((statuses.get(200) ?? 0) > 10, 'some of it was good')
+  t.ok((statuses.get(200) ?? 0) > 0, 'some of it was good')
   t.ok(slowestMs < 2000, `the slowest took ${Math.round(slowestMs)} ms`)
   t.match(await server.health(), { code: 200, clients: 0 })
   t.strictSame(
