@@ -1,4 +1,5 @@
-import { ask, type ClientFigures, type Members, path, type RoomsPage, type UserAnswer } from './api.ts'
+import type { ClientFigures, Members, RoomsPage, UserAnswer } from './answers.ts'
+import { ask, path } from './api.ts'
 
 /** Rooms, or users, that are asked for at a time. */
 const AT_A_TIME = 6

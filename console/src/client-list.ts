@@ -1,4 +1,5 @@
-import { ask, type ClientFigures, path } from './api.ts'
+import type { ClientFigures } from './answers.ts'
+import { ask, path } from './api.ts'
 import { Browse, figuresOf } from './browse.ts'
 import { action, element, isSure, link, tell } from './element.ts'
 import { bytes, counted, milliseconds, shown, span } from './figures.ts'

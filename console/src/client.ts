@@ -1,4 +1,5 @@
-import { ask, type ClientAnswer, hasKey, path, Refused } from './api.ts'
+import type { ClientAnswer } from './answers.ts'
+import { ask, hasKey, path, Refused } from './api.ts'
 import { Chart } from './chart.ts'
 import { action, byId, element, facts, isSure, link, tell } from './element.ts'
 import { bytes, counted, milliseconds, shown, span } from './figures.ts'

@@ -1,12 +1,5 @@
-import {
-  ask,
-  type ClientAnswer,
-  type ClientFigures,
-  path,
-  Refused,
-  type RoomsPage,
-  type UserAnswer,
-} from './api.ts'
+import type { ClientAnswer, ClientFigures, RoomsPage, UserAnswer } from './answers.ts'
+import { ask, path, Refused } from './api.ts'
 import { showClient } from './client.ts'
 import { ClientList } from './client-list.ts'
 import { byId, type Fields, fieldsOf, onSearch } from './element.ts'

@@ -1,4 +1,5 @@
-import { ask, type Cluster, hasKey, Refused } from './api.ts'
+import type { Cluster } from './answers.ts'
+import { ask, hasKey, Refused } from './api.ts'
 import { Chart } from './chart.ts'
 import { byId, element } from './element.ts'
 import { bytes, counted, milliseconds, shown, span } from './figures.ts'

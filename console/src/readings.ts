@@ -1,4 +1,4 @@
-import type { Cluster } from './api.ts'
+import type { Cluster } from './answers.ts'
 
 /** A ping goes out every 25 seconds unless the server is set otherwise: each client has one in this time. */
 const WINDOW_MS = 30_000

@@ -1,4 +1,5 @@
-import { ask, type History, path, Refused, type RoomAnswer } from './api.ts'
+import type { History, RoomAnswer } from './answers.ts'
+import { ask, path, Refused } from './api.ts'
 import { ClientList } from './client-list.ts'
 import { action, byId, element, facts, link, tell } from './element.ts'
 import { counted, shown } from './figures.ts'

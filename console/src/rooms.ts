@@ -1,4 +1,5 @@
-import { ask, type RoomsPage } from './api.ts'
+import type { RoomsPage } from './answers.ts'
+import { ask } from './api.ts'
 import { action, byId, element, type Fields, fieldsOf, link, onSearch } from './element.ts'
 import { counted, shown } from './figures.ts'
 import { showRoom } from './room.ts'
