@@ -5,8 +5,15 @@ export interface Nodes {
   missing: string[]
 }
 
+/** How much of the cluster an answer is about. */
+export interface Seen {
+  scope: 'cluster' | 'node'
+  nodes: Nodes
+}
+
 /** A line to stderr where an answer is not that of all nodes. */
-export function warnOfMissing({ asked, answered, missing }: Nodes): void {
-  if (missing.length > 0)
+export function warnOfMissing({ scope, nodes: { asked, answered, missing } }: Seen): void {
+  if (scope === 'node') process.stderr.write('the bridge is away: this is what that node has alone\n')
+  else if (missing.length > 0)
     process.stderr.write(`only ${answered} of ${asked} nodes answered; missing: ${missing.join(', ')}\n`)
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type Nodes, warnOfMissing } from '../cluster-words.ts'
+import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { Failure, misused } from '../failure.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
 
@@ -10,10 +10,8 @@ interface Flags extends ApiFlags {
   room?: string
 }
 
-interface Acted {
-  scope: 'cluster' | 'node'
+interface Acted extends Seen {
   clients: number
-  nodes: Nodes
 }
 
 /** `roomcast disconnect USER`: ends a user's clients, or one client; exit code 1 where there were none. */
@@ -64,7 +62,7 @@ async function disconnect(user: string | undefined, flags: Flags): Promise<void>
   process.stdout.write(
     json === undefined ? `${clients} client(s)\n` : `${JSON.stringify({ ...acted, clients })}\n`,
   )
-  warnOfMissing(acted.nodes)
   if (acted.scope === 'node') throw new Failure('the bridge is away: it was carried out on that node only')
+  warnOfMissing(acted)
   if (clients === 0) process.exitCode = 1
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type Nodes, warnOfMissing } from '../cluster-words.ts'
+import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
 import { plain, table } from '../terminal.ts'
 import { count } from '../values.ts'
@@ -12,16 +12,14 @@ interface Room {
   users?: number
 }
 
-interface Page {
+interface Page extends Seen {
   rooms: Room[]
   more: boolean
-  nodes: Nodes
 }
 
-interface Members {
+interface Members extends Seen {
   users: { user: string; clients: number }[]
   more: boolean
-  nodes: Nodes
 }
 
 interface Flags extends ApiFlags {
@@ -56,14 +54,14 @@ async function list(name: string | undefined, flags: Flags): Promise<void> {
     page = await api.call<Page>({ path: `/rooms?${query}` })
     rooms.push(...page.rooms)
   } while (page.more && rooms.length < flags.limit)
-  const { more, nodes } = page
-  if (flags.json !== undefined) process.stdout.write(`${JSON.stringify({ rooms, more, nodes })}\n`)
+  const { more, scope, nodes } = page
+  if (flags.json !== undefined) process.stdout.write(`${JSON.stringify({ rooms, more, scope, nodes })}\n`)
   else {
     const rows = rooms.map(({ room, members: clients, users = '' }) => [plain(room), clients, users])
     process.stdout.write(table(['room', 'members', 'users'], rows))
     if (more) process.stderr.write('there are more; --limit says how many are wanted\n')
   }
-  warnOfMissing(nodes)
+  warnOfMissing(page)
 }
 
 async function members(api: NodeApi, name: string, { json }: Flags): Promise<void> {
@@ -74,6 +72,6 @@ async function members(api: NodeApi, name: string, { json }: Flags): Promise<voi
     process.stdout.write(table(['user', 'clients'], rows))
     if (answer.more) process.stderr.write('there are more users than these\n')
   }
-  warnOfMissing(answer.nodes)
+  warnOfMissing(answer)
   if (answer.users.length === 0) process.exitCode = 1
 }

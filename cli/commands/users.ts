@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type Nodes, warnOfMissing } from '../cluster-words.ts'
+import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
 import { plain, table } from '../terminal.ts'
 
@@ -28,15 +28,15 @@ export function usersCommand(): Command {
 
 async function show(user: string, flags: ApiFlags): Promise<void> {
   const path = `/users/${encodeURIComponent(user)}`
-  const answer = await new NodeApi(flags).call<{ clients: Client[]; more: boolean; nodes: Nodes }>({ path })
-  const { clients, more, nodes } = answer
+  const answer = await new NodeApi(flags).call<{ clients: Client[]; more: boolean } & Seen>({ path })
+  const { clients, more } = answer
   if (flags.json !== undefined) process.stdout.write(`${JSON.stringify(answer)}\n`)
   else {
     const head = ['client', 'node', 'by', 'since', 'round trip', 'in', 'out', 'waiting', 'drops', 'rooms']
     process.stdout.write(table(head, clients.map(rowOf)))
     if (more) process.stderr.write('there are more clients than these\n')
   }
-  warnOfMissing(nodes)
+  warnOfMissing(answer)
   if (clients.length === 0) process.exitCode = 1
 }
 

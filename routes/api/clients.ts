@@ -11,10 +11,10 @@ export async function clientRoutes(app: FastifyInstance): Promise<void> {
   const { hub } = app
 
   app.get('/clients/:client', async (request) => {
-    const { found, nodes } = await hub.inquiries.client(nameIn(request, 'client', CLIENT_CHARS))
-    if (found === undefined)
-      throw new Problem('not_found', `no such client on ${nodes.answered} of ${nodes.asked} nodes`)
-    return { ...found, nodes }
+    const { found, scope, nodes } = await hub.inquiries.client(nameIn(request, 'client', CLIENT_CHARS))
+    if (found !== undefined) return { ...found, scope, nodes }
+    if (scope === 'node') throw new Problem('unavailable', 'not on this node, and others cannot be asked now')
+    throw new Problem('not_found', `no such client on ${nodes.answered} of ${nodes.asked} nodes`)
   })
 
   app.post('/clients/:client/disconnect', (request) => {

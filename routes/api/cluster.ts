@@ -4,8 +4,8 @@ import type { FastifyInstance } from 'fastify'
 export async function clusterRoutes(app: FastifyInstance): Promise<void> {
   const { hub } = app
   app.get('/cluster', async () => {
-    const { answers, nodes } = await hub.inquiries.nodes()
+    const { answers, scope, nodes } = await hub.inquiries.nodes()
     const clients = answers.reduce((sum, one) => sum + one.clients, 0)
-    return { cluster: answers, clients, nodes }
+    return { cluster: answers, clients, scope, nodes }
   })
 }

@@ -12,16 +12,11 @@ export async function roomRoutes(app: FastifyInstance): Promise<void> {
 
   app.get('/rooms', ({ query }) => inquiries.rooms(check(query, roomsQuery)))
 
-  app.get('/rooms/:room', async (request) => {
-    const room = roomIn(request)
-    const { clients, count, more, nodes } = await inquiries.members(room)
-    return { room, members: clients, ...(!more && { users: count }), more, nodes }
-  })
+  app.get('/rooms/:room', (request) => inquiries.room(roomIn(request)))
 
   app.get('/rooms/:room/members', async (request) => {
     const room = roomIn(request)
-    const { users, count, more, nodes } = await inquiries.members(room)
-    return { room, count, users, more, nodes }
+    return { room, ...(await inquiries.members(room)) }
   })
 
   app.get('/rooms/:room/messages', async (request, reply) => {

@@ -2,12 +2,13 @@ import { z } from 'zod'
 import { userName } from '../auth/permissions.ts'
 import type { BridgeStatus } from '../bridge/bridge.ts'
 import { clientFigures, nodeFigures } from '../protocol/api.ts'
-import { isRoomName } from '../protocol/envelope.ts'
 import { version } from '../version.ts'
 import type { Client } from './client.ts'
+import { fitting } from './fitting.ts'
 import { textFrame } from './frame.ts'
 import { LoopWatch } from './loop-watch.ts'
 import { type Question, type Questions, summed } from './questions.ts'
+import { membersAsked, membersOnNode, RoomMembers } from './room-members.ts'
 import { RoomPage, roomsAsked, roomsOnNode } from './room-page.ts'
 import type { Rooms } from './rooms.ts'
 import { each } from './sliced.ts'
@@ -24,18 +25,13 @@ export interface InquiriesContext extends Summed {
   client(id: string): Client | undefined
 }
 
-/** Users of one room, or clients of one user, that one node tells of. */
+/** Clients of one user that one node tells of. */
 const TOLD_MAX = 1000
 /** Of all these clients together, so that a node's answer is not too large. */
 const ROOMS_TOLD = 2000
+const CLIENTS_CHARACTERS = 900_000
 
-const roomName = z.string().refine(isRoomName)
 const clientId = z.string().max(64)
-const presentUsers = z.object({
-  clients: z.int().min(0),
-  users: z.array(z.tuple([z.string(), z.int().min(1)])),
-  more: z.boolean(),
-})
 const foundClients = z.object({ clients: z.array(clientFigures), more: z.boolean() })
 
 /** What the API asks all nodes. */
@@ -43,7 +39,7 @@ export class Inquiries {
   readonly #questions: Questions
   readonly #loop = new LoopWatch()
   readonly #rooms: Question<z.infer<typeof roomsAsked>, z.infer<typeof roomsOnNode>>
-  readonly #members: Question<{ room: string }, z.infer<typeof presentUsers>>
+  readonly #members: Question<z.infer<typeof membersAsked>, z.infer<typeof membersOnNode>>
   readonly #user: Question<{ user: string }, z.infer<typeof foundClients>>
   readonly #client: Question<{ client: string }, z.infer<typeof foundClients>>
   readonly #nodes: Question<object, z.infer<typeof nodeFigures>>
@@ -56,8 +52,8 @@ export class Inquiries {
       carryOut: (asked) => RoomPage.ofNode(hub.rooms, asked),
     }
     this.#members = {
-      ...{ kind: 'members', with: z.object({ room: roomName }), answer: presentUsers },
-      carryOut: ({ room }) => usersIn(hub.rooms, room),
+      ...{ kind: 'members', with: membersAsked, answer: membersOnNode },
+      carryOut: ({ room }) => RoomMembers.ofNode(hub.rooms, room),
     }
     this.#user = {
       ...{ kind: 'user', with: z.object({ user: userName }), answer: foundClients },
@@ -105,36 +101,38 @@ export class Inquiries {
 
   /** Rooms in the order of their names, `limit` of those behind `after`. */
   async rooms(asked: z.infer<typeof roomsAsked>) {
-    const { answers, nodes } = await this.#questions.ask(this.#rooms, asked)
-    return { ...RoomPage.merged(answers, asked.limit), nodes }
+    const { answers, scope, nodes } = await this.#questions.ask(this.#rooms, asked)
+    return { ...RoomPage.merged(answers, asked.limit), scope, nodes }
   }
 
-  /** Users in a room with how many clients each; `clients` is the number of members. */
+  /** A room's members and users, counted. */
+  async room(room: string) {
+    // Of all names that begin with it, it is the first.
+    const { rooms, scope, nodes } = await this.rooms({ prefix: room, after: '', limit: 1 })
+    const [found] = rooms
+    const counts = found?.room === room ? found : { room, members: 0, users: 0 }
+    return { ...counts, more: counts.users === undefined, scope, nodes }
+  }
+
+  /** Users in a room with how many clients each. */
   async members(room: string) {
-    const { answers, nodes } = await this.#questions.ask(this.#members, { room })
-    const users = new Map<string, number>()
-    for (const [user, count] of answers.flatMap((one) => one.users))
-      users.set(user, (users.get(user) ?? 0) + count)
-    const clients = answers.reduce((sum, one) => sum + one.clients, 0)
-    const listed = [...users].slice(0, TOLD_MAX).map(([user, clients]) => ({ user, clients }))
-    const more = users.size > TOLD_MAX || answers.some((one) => one.more)
-    return { clients, users: listed, more, count: users.size, nodes }
+    const { answers, scope, nodes } = await this.#questions.ask(this.#members, { room })
+    return { ...RoomMembers.merged(answers), scope, nodes }
   }
 
   async user(user: string) {
-    const { answers, nodes } = await this.#questions.ask(this.#user, { user })
-    return { ...together(answers), nodes }
+    const { answers, scope, nodes } = await this.#questions.ask(this.#user, { user })
+    return { ...together(answers), scope, nodes }
   }
 
   /** A client's figures, where there is such a client. */
   async client(client: string) {
-    const { answers, nodes } = await this.#questions.ask(this.#client, { client })
-    return { found: together(answers).clients[0], nodes }
+    const { answers, scope, nodes } = await this.#questions.ask(this.#client, { client })
+    return { found: together(answers).clients[0], scope, nodes }
   }
 
   async nodes() {
-    const { answers, nodes } = await this.#questions.ask(this.#nodes, {})
-    return { answers, nodes }
+    return this.#questions.ask(this.#nodes, {})
   }
 
   /** Gives a finished message to all clients of these users; how many that were. */
@@ -159,13 +157,6 @@ async function figuresOfNode(hub: InquiriesContext, loop: LoopWatch): Promise<z.
   }
 }
 
-function usersIn(rooms: Rooms, room: string): z.infer<typeof presentUsers> {
-  const users = new Map<string, number>()
-  const members = rooms.members(room)
-  for (const { user } of members.keys()) users.set(user, (users.get(user) ?? 0) + 1)
-  return { clients: members.size, users: [...users].slice(0, TOLD_MAX), more: users.size > TOLD_MAX }
-}
-
 function figuresOf(clients: readonly Client[], node: string): z.infer<typeof foundClients> {
   const some = clients.slice(0, TOLD_MAX)
   const roomsEach = Math.floor(ROOMS_TOLD / Math.max(1, some.length))
@@ -173,8 +164,9 @@ function figuresOf(clients: readonly Client[], node: string): z.infer<typeof fou
     const { rooms, ...stats } = client.stats()
     return { ...stats, node, transport: client.transport, rooms: rooms.slice(0, roomsEach) }
   })
+  const fit = fitting(told, CLIENTS_CHARACTERS)
   const isCut = some.some((client) => client.rooms.size > roomsEach)
-  return { clients: told, more: isCut || clients.length > told.length }
+  return { clients: fit, more: isCut || clients.length > fit.length }
 }
 
 function together(answers: readonly z.infer<typeof foundClients>[]) {

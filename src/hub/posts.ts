@@ -144,8 +144,11 @@ export class Posts {
   /** A user may leave out a client of its own, and nobody else's. */
   async #notItsOwn({ user }: Author, client: string | undefined): Promise<Denied | undefined> {
     if (client === undefined) return undefined
-    const { found } = await this.#hub.inquiries.client(client)
-    return found?.user === user ? undefined : new Denied('forbidden', 'exclude: no client of this user')
+    const { found, scope, nodes } = await this.#hub.inquiries.client(client)
+    if (found?.user === user) return undefined
+    if (found === undefined && (scope === 'node' || nodes.missing.length > 0))
+      return new Denied('unavailable', 'exclude: whose client that is cannot be asked of all nodes now')
+    return new Denied('forbidden', 'exclude: no client of this user')
   }
 
   /** The content that the publish hook lets through. */

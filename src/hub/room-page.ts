@@ -26,9 +26,9 @@ export interface RoomCounts {
 /** Six bytes of SHA-256: of 50,000 users two would be taken for one once in 200,000 times. */
 const DIGEST_CHARS = 8
 /** So many users' digests are told in one page by one node; about half of what an answer may have. */
-const USERS_TOLD = 50_000
+export const USERS_TOLD = 50_000
 /** Digests of one turn of the loop: some 6 ms of them. */
-const DIGESTS_A_TURN = 4000
+export const DIGESTS_A_TURN = 4000
 
 /** Pages of rooms, each node's and all together. */
 export const RoomPage = {
@@ -64,7 +64,7 @@ export const RoomPage = {
       const known = byName.get(name) ?? { members: 0, users: new Set<string>() }
       known.members += members
       if (digests === null) known.users = undefined
-      else for (const one of digests.match(eachDigest) ?? []) known.users?.add(one)
+      else for (const one of digestsIn(digests)) known.users?.add(one)
       byName.set(name, known)
     }
     const names = [...byName.keys()].sort(byCodeUnits)
@@ -78,7 +78,12 @@ export const RoomPage = {
 
 const eachDigest = new RegExp(`.{${DIGEST_CHARS}}`, 'g')
 
-function digest(user: string): string {
+export function digestsIn(digests: string): string[] {
+  return digests.match(eachDigest) ?? []
+}
+
+/** A user's name in short, for counting. */
+export function digest(user: string): string {
   return createHash('sha256').update(user).digest('base64url').slice(0, DIGEST_CHARS)
 }
 

@@ -54,6 +54,10 @@ const nodes = z
   .object({ asked: z.int(), answered: z.int(), missing: z.array(z.string()) })
   .describe('How many nodes were asked, and the ids of those that have not answered within a second.')
 const scope = z.enum(['cluster', 'node']).describe('`node`: the bridge is away, and it went no further.')
+const seen = {
+  scope: z.enum(['cluster', 'node']).describe('`node`: the bridge is away, and this is what this node has.'),
+  nodes,
+}
 
 /** What became of a publish; the words are those of an `ack`. */
 export const published = z.object({
@@ -112,14 +116,14 @@ const roomCounts = z.object({
   members: z.int().describe('Clients in it, on all nodes.'),
   users: z.int().optional().describe('Users in it, each once; left out where they are more than 50,000.'),
 })
-export const roomsPage = z.object({ rooms: z.array(roomCounts), more: z.boolean(), nodes })
-export const roomAnswer = roomCounts.extend({ more: z.boolean(), nodes })
+export const roomsPage = z.object({ rooms: z.array(roomCounts), more: z.boolean(), ...seen })
+export const roomAnswer = roomCounts.extend({ more: z.boolean(), ...seen })
 export const membersAnswer = z.object({
   room: roomName,
-  count: z.int(),
+  count: z.int().optional().describe('Users in it, each once; left out where they are more than 50,000.'),
   users: z.array(z.object({ user, clients: z.int() })),
-  more: z.boolean(),
-  nodes,
+  more: z.boolean().describe('Whether there are users that `users` has not got.'),
+  ...seen,
 })
 
 export const historyQuery = z.strictObject({
@@ -163,8 +167,8 @@ export const clientFigures = z.object({
   outboxBytes: z.int(),
   drops: z.int(),
 })
-export const userAnswer = z.object({ user, clients: z.array(clientFigures), more: z.boolean(), nodes })
-export const clientAnswer = clientFigures.extend({ nodes })
+export const userAnswer = z.object({ user, clients: z.array(clientFigures), more: z.boolean(), ...seen })
+export const clientAnswer = clientFigures.extend(seen)
 
 /** What a node says of itself. */
 export const nodeFigures = z.object({
@@ -191,7 +195,7 @@ export const nodeFigures = z.object({
       'The longest that its event loop was held up in the last 5 to 10 seconds. It is watched while somebody asks; absent the first time.',
     ),
 })
-export const clusterAnswer = z.object({ cluster: z.array(nodeFigures), clients: z.int(), nodes })
+export const clusterAnswer = z.object({ cluster: z.array(nodeFigures), clients: z.int(), ...seen })
 
 export const disconnectBody = z.strictObject({
   reason: z

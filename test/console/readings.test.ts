@@ -10,6 +10,7 @@ function cluster(...nodes: Partial<Node>[]): Cluster {
   return {
     cluster: nodes.map((one, at) => ({ node: `n${at}`, ...whole, ...one }) as Node),
     clients: nodes.length,
+    scope: 'cluster',
     nodes: { asked: nodes.length, answered: nodes.length, missing: [] },
   }
 }

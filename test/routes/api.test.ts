@@ -187,6 +187,7 @@ t.test('rooms, members, users and clients are read from any node', async (t) => 
         { user: 'bob', clients: 1 },
       ],
       more: false,
+      scope: 'cluster',
       nodes: everywhere,
     },
   )
@@ -298,6 +299,50 @@ t.test('a frozen node delays an answer by a second, and is named', async (t) => 
   t.strictSame(body.nodes, { asked: 2, answered: 1, missing: [node] })
   t.ok(tookMs > 900 && tookMs < 3000, `${Math.round(tookMs)} ms`)
 })
+
+t.test(
+  'without Redis an answer says that it is one node’s alone, also when the others are forgotten',
+  async (t) => {
+    const [own, others] = [await connect(one, 'ada'), await connect(two, 'bob')]
+    for (const client of [own, others]) await client.join('split')
+    await redis.kill()
+    t.teardown(() => redis.start())
+    await pollUntil('it is known', async () => (await one.health()).status === 'degraded')
+    const alone = { scope: 'node', nodes: { answered: 1 } }
+    const counts = { room: 'split', members: 1, users: 1, more: false }
+    for (const [path, body] of [
+      ['/rooms?prefix=split', { rooms: [{ room: 'split', members: 1 }] }],
+      ['/rooms/split', counts],
+      ['/rooms/split/members', { count: 1, users: [{ user: 'ada' }] }],
+      ['/users/bob', { clients: [] }],
+      [`/clients/${own.welcome.client}`, { user: 'ada' }],
+      ['/cluster', { clients: 1 }],
+    ] as const)
+      t.match(await callApi(one, { path }), { status: 200, body: { ...body, ...alone } }, path)
+    t.match(
+      await callApi(one, { path: `/clients/${others.welcome.client}` }),
+      { status: 503, body: { code: 'unavailable' } },
+      'who is not here may be there',
+    )
+    const publish = { path: '/rooms/r/messages', secret: tokenFor('bob') }
+    t.match(
+      await callApi(one, { ...publish, body: { content: 1, exclude: others.welcome.client } }),
+      { status: 503, body: { code: 'unavailable' } },
+      'and so may its own client be',
+    )
+    await pollUntil(
+      'the other node is forgotten',
+      async () => {
+        const { body } = await callApi(one, { path: '/rooms/split' })
+        if (body.nodes.asked > 1) return false
+        t.match(body, { ...counts, scope: 'node', nodes: { asked: 1, answered: 1, missing: [] } })
+        return true
+      },
+      20_000,
+    )
+    await Promise.all([own.close(), others.close()])
+  },
+)
 
 t.test('the OpenAPI document is valid, and has the routes that there are', async (t) => {
   const { status, body } = await callApi(one, { path: '/openapi.json', secret: '' })
