@@ -1,4 +1,7 @@
 // deploy/haproxy.cfg in front of two nodes.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { API_SECRET, streamsAndApi } from '../support/api.ts'
 import { connect } from '../support/client.ts'
@@ -65,4 +68,27 @@ t.test('HAProxy, two nodes, Redis', { skip }, async (t) => {
   await pollUntil('the last refusal is logged', () => / "GET \/ws" 503 /.test(balancer.accesses))
   t.match(balancer.accesses, /^127\.0\.0\.1 \[\S+\] "GET \/ws" 101 /m)
   t.notMatch(balancer.accesses + balancer.errors, /token|eyJ/, 'no token in its log')
+})
+
+t.test('a publish that may have been carried out is not sent again, and a read is', { skip }, async (t) => {
+  const asked = new Map<string, number>()
+  /** It dies over each request. */
+  const node = async () => {
+    const server = createServer(({ method = '', url, socket }, response) => {
+      if (url === '/health/ready') return response.end()
+      asked.set(method, (asked.get(method) ?? 0) + 1)
+      return socket.destroy()
+    })
+    t.teardown(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+  }
+  const balancer = await Haproxy.start([await node(), await node()])
+  t.teardown(() => balancer.stop())
+  for (const method of ['POST', 'GET'])
+    // 502, or no answer at all.
+    t.not((await fetch(balancer.url('/api/v1/rooms/r'), { method }).catch(() => undefined))?.ok, true, method)
+  t.equal(asked.get('POST'), 1)
+  t.ok((asked.get('GET') ?? 0) > 1)
 })
