@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { HOOK_SECRET, startBackEnd } from '../support/back-end.ts'
 import { type Client, connect } from '../support/client.ts'
 import { hasCommand } from '../support/has-command.ts'
 import { startNodes } from '../support/nodes.ts'
@@ -50,7 +51,11 @@ async function startLoad(t: { teardown(f: () => unknown): void }, nodes: Server[
 t.test('two healthy nodes under load: all panels show something, no alert does', { skip }, async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const nodes = await startNodes(t, 2, { REDIS_URL: redis.url, PING_INTERVAL_MS: '300' })
+  const { url } = await startBackEnd(t, (_asked, response) => response.end('{}'))
+  const nodes = await startNodes(t, 2, {
+    ...{ REDIS_URL: redis.url, PING_INTERVAL_MS: '300', ROOM_RULES: '[{"match":"r","webhook":true}]' },
+    ...{ HOOK_URL: url, HOOKS: 'publish', HOOK_SECRET, WEBHOOK_URL: url, WEBHOOK_SECRET: HOOK_SECRET },
+  })
   await startLoad(t, nodes)
   const prometheus = await Prometheus.start(t, nodes)
   await pollUntil(
@@ -142,6 +147,9 @@ const firesWith: Record<string, Record<string, string>> = {
   UpgradesLimited: { [refused('rate_limited')]: GROWS },
   UpgradesMalformed: { [refused('origin_refused')]: GROWS },
   InternalErrors: { [`roomcast_errors_total${labels('code="internal"')}`]: GROWS },
+  HooksFail: { [`roomcast_hook_failures_total${labels('hook="publish"')}`]: GROWS },
+  WebhooksFail: { [`roomcast_webhook_failures_total${NODE}`]: GROWS },
+  WebhookEventsDropped: { [`roomcast_webhook_events_dropped_total${labels('type="message"')}`]: GROWS },
 }
 
 t.test('promtool: the rules are sound, and each alert fires when it should', { skip }, async (t) => {
