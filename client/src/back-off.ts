@@ -31,8 +31,7 @@ export class BackOff {
     if (final.test(String(code))) return 'never'
     // Already spread by the server.
     if (reconnectInMs !== undefined) return reconnectInMs
-    if (code === 4429)
-      return Number.parseInt(reason.replace(/\D+/, ''), 10) * 1000 * (1 + random / 2) || 10_000
+    if (code === 4429) return +reason.replace(/\D+/g, '') * 1000 * (1 + random / 2) || 10_000
     const isQuick = wasOpen && code !== 1011 && code !== 1013
     const [first, most] = isQuick ? [100, 5000] : [1000, 30_000]
     const wait = Math.min(first * 2 ** this.#tries++, most) * (0.5 + random / 2)

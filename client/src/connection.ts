@@ -33,13 +33,13 @@ const RENEW_AGAIN_MS = 5_000
 
 /** One attempt at a connection, and the link that it became. */
 interface Attempt {
-  link: Link | undefined
+  link?: Link
   /** Whether requests may be sent. */
   isOpen: boolean
-  welcome: Welcome | undefined
+  welcome?: Welcome
   token: string
-  liveness: Liveness | undefined
-  renewing: unknown
+  liveness?: Liveness
+  renewing?: unknown
   /** Stops the handshake's deadline. */
   stop(): void
 }
@@ -62,6 +62,8 @@ export class Connection {
   #refusals = 0
   #isStream = false
   #state: State = { name: 'connecting' }
+  /** What holds once no older connection is there any more. */
+  #next: State = this.#state
 
   constructor(url: URL, tokens: TokenSource, platform: Platform, timeoutMs: number, owner: ConnectionOwner) {
     this.#url = url
@@ -90,10 +92,13 @@ export class Connection {
   }
 
   /** The node goes: the next connection is made while this one still delivers. */
-  moveAway(reconnectInMs: number, handoverMs: number | undefined): void {
+  moveAway(link: Link, reconnectInMs: number, handoverMs: number | undefined): void {
+    if (link !== this.#attempt?.link) return
     this.#reconnectInMs = reconnectInMs
-    if (handoverMs === undefined || this.#leaving !== undefined) return
+    if (handoverMs === undefined) return
     this.#wait(Math.min(reconnectInMs, handoverMs / 2), () => {
+      // The next node may go as well, before everything has moved to it.
+      this.#dropOld()
       this.#leaving = this.#attempt
       this.#reconnectInMs = undefined
       this.#connect()
@@ -113,17 +118,19 @@ export class Connection {
   #dropOld(): void {
     const old = this.#leaving
     this.#leaving = undefined
-    if (old !== undefined) this.#drop(old)
+    this.#drop(old)
   }
 
   close(why: string, code?: number): void {
     if (this.#state.name === 'closed') return
     this.#platform.clearTimeout(this.#timer)
     this.#offWake()
+    this.#tokens.stop()
     const [attempt, leaving] = [this.#attempt, this.#leaving]
     this.#attempt = this.#leaving = undefined
-    for (const one of [attempt, leaving]) if (one !== undefined) this.#drop(one)
-    this.#setState({ name: 'closed', why, ...(code !== undefined && { code }) })
+    this.#drop(attempt)
+    this.#drop(leaving)
+    this.#setState({ name: 'closed', why, code })
   }
 
   #wait(ms: number, then: () => void): void {
@@ -136,22 +143,17 @@ export class Connection {
     this.#owner.onState(state)
   }
 
+  #setNext(state: State): void {
+    this.#next = state
+    if (this.#leaving === undefined || state.name === 'open') this.#setState(state)
+  }
+
   #connect(): void {
     if (this.#state.name === 'closed') return
     this.#platform.clearTimeout(this.#timer)
-    const attempt: Attempt = {
-      ...{
-        link: undefined,
-        isOpen: false,
-        welcome: undefined,
-        token: '',
-        liveness: undefined,
-        renewing: undefined,
-      },
-      stop() {},
-    }
+    const attempt: Attempt = { isOpen: false, token: '', stop() {} }
     this.#attempt = attempt
-    if (this.#leaving === undefined) this.#setState({ name: 'connecting' })
+    this.#setNext({ name: 'connecting' })
     this.#tokens
       .get()
       .then((token) => (this.#attempt === attempt ? this.#open(attempt, token) : undefined))
@@ -192,10 +194,11 @@ export class Connection {
 
   #urlFor(token: string): string {
     const url = new URL(this.#url)
-    url.pathname += this.#isStream ? 'sse' : 'ws'
-    if (!this.#isStream) url.protocol = url.protocol.replace('http', 'ws')
     url.searchParams.set('token', token)
-    if (!this.#isStream) url.searchParams.set('handover', 'true')
+    url.pathname += this.#isStream ? 'sse' : 'ws'
+    if (this.#isStream) return url.href
+    url.protocol = url.protocol.replace('http', 'ws')
+    url.searchParams.set('handover', 'true')
     return url.href
   }
 
@@ -215,7 +218,7 @@ export class Connection {
       () => void this.#ended(attempt, { code: 1006, reason: 'silence' }),
     )
     this.#renewIn(attempt, expiresInMs)
-    this.#setState({ name: 'open', client, user, node, transport: link.kind })
+    this.#setNext({ name: 'open', client, user, node, transport: link.kind })
   }
 
   #renewIn(attempt: Attempt, expiresInMs: number | undefined): void {
@@ -244,8 +247,11 @@ export class Connection {
     }
   }
 
-  #drop({ link, liveness, renewing, stop }: Attempt): void {
-    stop()
+  #drop(attempt: Attempt | undefined): void {
+    if (attempt === undefined) return
+    const { link, liveness, renewing } = attempt
+    attempt.isOpen = false
+    attempt.stop()
     liveness?.stop()
     this.#platform.clearTimeout(renewing)
     link?.close()
@@ -257,14 +263,14 @@ export class Connection {
       this.#dropOld()
       // While it was there, tries that failed had cost nothing.
       this.#backOff.reset()
-      if (this.#attempt?.welcome === undefined) this.#setState({ name: 'connecting' })
+      if (this.#state !== this.#next) this.#setState(this.#next)
       return
     }
     if (this.#attempt !== attempt) return
     this.#platform.clearTimeout(this.#timer)
     this.#drop(attempt)
     if (attempt.welcome !== undefined) return this.#comeBack(attempt, end)
-    const refusal = end.status === undefined ? await this.#probe(attempt.token) : end
+    const refusal = end.status === undefined ? await this.#probe(attempt) : end
     if (this.#attempt !== attempt) return
     // It worked but for the question: the token is good, and so is the way.
     const isWebSocketBlocked = !this.#isStream && refusal.status === 400 && ++this.#refusals >= REFUSALS
@@ -278,10 +284,10 @@ export class Connection {
   }
 
   /** Why it was refused, as far as plain HTTP tells. */
-  async #probe(token: string): Promise<Partial<End>> {
+  async #probe(attempt: Attempt): Promise<Partial<End>> {
     try {
       const { probe } = await loadFallback()
-      return await probe(this.#url, token, this.#platform, this.#timeoutMs)
+      return this.#attempt === attempt ? await probe(this.#url, attempt, this.#platform, this.#timeoutMs) : {}
     } catch {
       // No way there at all, or none that a page may look at.
       return {}
@@ -304,7 +310,7 @@ export class Connection {
       this.close(why, end.code)
       return
     }
-    if (this.#leaving === undefined) this.#setState({ name: 'waiting', retryInMs: waitMs, why })
+    this.#setNext({ name: 'waiting', retryInMs: waitMs, why })
     this.#wait(waitMs, () => this.#connect())
   }
 
@@ -313,6 +319,8 @@ export class Connection {
     if (this.#state.name === 'open') this.#attempt?.liveness?.prove()
     else if (this.#state.name === 'waiting') {
       this.#backOff.reset()
+      // Another network may let WebSockets through.
+      this.#isStream = this.#platform.WebSocket === undefined
       this.#connect()
     }
   }

@@ -20,23 +20,19 @@ const worthRetrying = /^(rate_limited|unavailable|internal|offline|lost|timeout|
 /** Why something was not done. */
 export class RoomcastError extends Error {
   override name = 'RoomcastError'
-  readonly code: Code
+  declare readonly code: Code
   /** Whether the same may succeed later. */
-  readonly retry: boolean
+  declare readonly retry: boolean
   /** Milliseconds after which it may, where the server says so. */
-  readonly retryAfterMs: number | undefined
+  declare readonly retryAfterMs: number | undefined
   /** Whether what was asked may have been done all the same. */
-  readonly maybeDelivered: boolean
+  declare readonly maybeDelivered: boolean
 
-  constructor(
-    code: Code,
-    message: string = code,
-    more: { retryAfterMs?: number; maybeDelivered?: boolean } = {},
-  ) {
+  constructor(code: Code, message: string = code, maybeDelivered = false, retryAfterMs?: number) {
     super(message)
     this.code = code
     this.retry = worthRetrying.test(code)
-    this.retryAfterMs = more.retryAfterMs
-    this.maybeDelivered = more.maybeDelivered ?? false
+    this.retryAfterMs = retryAfterMs
+    this.maybeDelivered = maybeDelivered
   }
 }

@@ -1,8 +1,15 @@
-import type { Refreshed, Result, ToClient, History as WireHistory } from '../../src/protocol/wire.ts'
+import type {
+  FromClient,
+  Refreshed,
+  Result,
+  ToClient,
+  History as WireHistory,
+} from '../../src/protocol/wire.ts'
 import { Connection, type ConnectionOwner } from './connection.ts'
+import { deadline } from './deadline.ts'
 import { Emitter } from './emitter.ts'
 import { RoomcastError } from './errors.ts'
-import { HubRoom, type RoomHost } from './hub-room.ts'
+import { HubRoom, nameOf, type RoomHost, remember } from './hub-room.ts'
 import type { Link } from './link.ts'
 import { Outgoing, type Waiting } from './outgoing.ts'
 import type { Platform } from './platform.ts'
@@ -29,12 +36,12 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   readonly #requests = new Requests()
   readonly #outgoing: Outgoing
   readonly #own = new Set<string>()
-  /** Calls that wait for a connection. */
-  readonly #calls = new Set<() => void>()
-  readonly #timers = new Set<unknown>()
+  /** What was said to everybody, by the link that it came on first. */
+  readonly #told = new Set<string>()
+  /** What stops a timer. */
+  readonly #timers = new Set<() => void>()
   #isSweeping = false
   #isNameless = false
-  #maxBytes = Infinity
   /** Nothing is sent before: the server has said that there was too much. */
   #pausedUntilMs = 0
 
@@ -62,7 +69,10 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     const known = this.#rooms.get(name)
     if (known !== undefined) return known
     const room = new HubRoom(name, options, this)
-    if (this.state.name === 'closed') return room
+    if (this.state.name === 'closed') {
+      room.onClosed(new RoomcastError('closed'))
+      return room
+    }
     this.#rooms.set(name, room)
     this.join(room)
     return room
@@ -70,11 +80,7 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
 
   async call(method: string, params?: unknown): Promise<unknown> {
     if (this.state.name !== 'open') await this.#whenOpen()
-    const { link } = this.#connection
-    if (link === undefined) throw offline()
-    const asked = this.#requests.ask<Result>(link, { type: 'call', method, params })
-    const late = new RoomcastError('timeout', undefined, { maybeDelivered: true })
-    return (await this.#inTime(asked, late)).result
+    return (await this.#ask<Result>({ type: 'call', method, params })).result
   }
 
   close(): void {
@@ -83,29 +89,22 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
 
   // What rooms ask for.
 
-  publish(room: string, content: unknown, keep: boolean): Promise<Ack> {
+  publish(room: HubRoom, content: unknown, keep: boolean): Promise<Ack> {
     return new Promise((resolve, reject) => {
       const text = JSON.stringify(content)
       if (text === undefined) throw new TypeError('no JSON form')
-      if (this.state.name === 'closed') throw new RoomcastError('closed', 'hub closed')
-      // A character takes three bytes at most.
-      if (text.length * 3 > this.#maxBytes && new TextEncoder().encode(text).length > this.#maxBytes)
-        throw new RoomcastError('too_large', `over ${this.#maxBytes} bytes`)
-      const { refusal } = this.#rooms.get(room) ?? {}
+      const { name, refusal } = room
       if (refusal !== undefined) throw refusal
-      const { link } = this.#connection
-      if (!keep && (link === undefined || !this.#isReady(room, link))) throw offline()
-      this.#outgoing.add(room, text, keep, this.#platform.now()).then(resolve, reject)
+      if (this.#rooms.get(name) !== room) throw new RoomcastError('closed')
+      if (!keep && !this.#isReady(name, this.#link())) throw new RoomcastError('offline')
+      this.#outgoing.add(name, text, keep, this.#platform.now()).then(resolve, reject)
       this.#flush()
-      this.#sweep()
     })
   }
 
   async history(room: string, limit: number | undefined): Promise<Message[]> {
-    const { link } = this.#connection
-    if (link === undefined) throw offline()
-    const request = { type: 'history', room, ...(limit !== undefined && { limit }) } as const
-    const { messages } = await this.#requests.ask<WireHistory>(link, request)
+    const request = { type: 'history', room, limit } as FromClient
+    const { messages } = await this.#ask<WireHistory>(request)
     return messages.map(({ type: _, room: __, ...message }) => message)
   }
 
@@ -149,10 +148,11 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     }
     if (envelope.type === 'welcome') this.#welcomed(envelope)
     else if (envelope.type === 'closing')
-      this.#connection.moveAway(envelope.reconnectInMs, envelope.handoverMs)
+      this.#connection.moveAway(link, envelope.reconnectInMs, envelope.handoverMs)
+    else if (envelope.type === 'pong') this.#connection.proven()
     else if (envelope.type === 'message' && envelope.room === undefined) {
       const { type: _, ...message } = envelope
-      this.#events.emit('message', message)
+      if (!this.#isTold(nameOf(message), link)) this.#events.emit('message', message)
     } else if (envelope.type === 'error' && envelope.room === undefined) {
       if (envelope.code === 'rate_limited') this.#pause(link, envelope.retryAfterMs ?? 1000)
     } else this.#ofRoom(envelope, link)
@@ -177,16 +177,14 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   }
 
   #welcomed({ client, user, maxMessageBytes }: Extract<ToClient, { type: 'welcome' }>): void {
-    this.#own.add(client)
-    if (this.#own.size > OWN_CLIENTS) for (const oldest of this.#own) if (this.#own.delete(oldest)) break
+    remember(this.#own, client, OWN_CLIENTS)
     this.#isNameless = user === PUBLIC_USER
-    this.#maxBytes = maxMessageBytes
-    for (const begin of [...this.#calls]) begin()
+    this.#requests.maxBytes = maxMessageBytes
     this.#settleMove()
   }
 
   #ofRoom(envelope: ToClient, link: Link): void {
-    const room = 'room' in envelope ? this.#rooms.get(envelope.room ?? '') : undefined
+    const room = this.#rooms.get((envelope as { room?: string }).room ?? '')
     if (room === undefined) return
     if (envelope.type === 'message') room.onMessage(envelope, link)
     else if (link !== room.link && link !== room.joining) return
@@ -206,16 +204,16 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     room.joining = link
     const had = room.position !== undefined
     const isStill = () => room.joining === link && this.#rooms.get(room.name) === room
-    this.#requests.send(
-      link,
-      JSON.stringify(room.request),
-      (answer) => {
-        if (!isStill()) return
-        if (answer.type === 'joined') this.#joined(room, answer, link, had)
-        else if (answer.type === 'error') this.#notJoined(room, errorOf(answer), link)
-      },
-      () => {},
-    )
+    this.#requests.send(link, JSON.stringify(room.request), (answer) => {
+      if (!isStill()) return
+      if (answer.type === 'joined') this.#joined(room, answer, link, had)
+      else if (answer.type === 'error') {
+        const error = errorOf(answer)
+        if (!error.retry) this.#refused(room, error)
+        // It is joining still, so that nobody else asks meanwhile.
+        else this.#later(error.retryAfterMs ?? REJOIN_MS, () => isStill() && this.#joinOn(room, link))
+      }
+    })
   }
 
   #joined(room: HubRoom, joined: Extract<ToClient, { type: 'joined' }>, link: Link, had: boolean): void {
@@ -225,17 +223,6 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     this.#settleMove()
   }
 
-  #notJoined(room: HubRoom, error: RoomcastError, link: Link): void {
-    if (!error.retry) {
-      this.#refused(room, error)
-      return
-    }
-    room.joining = undefined
-    this.#later(error.retryAfterMs ?? REJOIN_MS, () => {
-      if (this.#rooms.get(room.name) === room && this.#connection.link === link) this.join(room)
-    })
-  }
-
   #refused(room: HubRoom, error: RoomcastError): void {
     this.#outgoing.clear(error.code, error.message, room.name)
     room.onRefused(error)
@@ -243,9 +230,10 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   }
 
   #putOut(room: HubRoom, reason: string): void {
-    this.#refused(room, new RoomcastError('forbidden', reason))
+    const error = new RoomcastError('forbidden', reason)
+    this.#refused(room, error)
     // Whoever was removed comes back only where the application asks for it.
-    if (reason === 'removed') this.#rooms.delete(room.name)
+    if (reason === 'removed' && this.#rooms.delete(room.name)) room.onClosed(error)
   }
 
   /** While a node goes: once all rooms are on the new link, and the old one owes no answer, it is left. */
@@ -260,18 +248,28 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     return this.#rooms.get(name)?.link === link && this.#platform.now() >= this.#pausedUntilMs
   }
 
+  /** Sends what may be sent, and looks again while something waits: an idle page is not woken. */
   #flush(): void {
     const { link } = this.#connection
-    if (link === undefined) return
-    for (const one of this.#outgoing.sendable(link, (room) => this.#isReady(room, link)))
-      this.#send(one, link)
+    const nowMs = this.#platform.now()
+    this.#outgoing.expire(nowMs)
+    if (link !== undefined)
+      for (const one of this.#outgoing.sendable(link, (room) => this.#isReady(room, link))) {
+        one.triedMs ??= nowMs
+        this.#send(one, link)
+      }
+    if (this.#isSweeping || this.#outgoing.isEmpty) return
+    this.#isSweeping = true
+    this.#later(SWEEP_MS, () => {
+      this.#isSweeping = false
+      this.#flush()
+    })
   }
 
   #send(one: Waiting, link: Link): void {
     const { room, text, keep, key } = one
     const how = keep ? `"key":"${key}","echo":true` : '"keep":false'
     one.on = link
-    one.isTried = true
     this.#requests.send(
       link,
       `{"type":"message","room":${JSON.stringify(room)},"content":${text},${how}}`,
@@ -281,7 +279,6 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
           this.#outgoing.fail(one, answer.code, answer.message, answer.retryAfterMs)
         this.#flush()
       },
-      () => {},
     )
   }
 
@@ -297,59 +294,61 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     })
   }
 
-  #whenOpen(): Promise<void> {
-    if (this.state.name === 'closed') throw new RoomcastError('closed', 'hub closed')
-    let begin: (() => void) | undefined
+  /** What is said to everybody comes on both links while a node goes. */
+  #isTold(name: string, link: Link): boolean {
+    const { oldLink } = this.#connection
+    const isOfOld = link === oldLink
+    if (this.#told.delete(`${!isOfOld} ${name}`)) return true
+    remember(this.#told, `${isOfOld} ${name}`, OWN_CLIENTS)
+    return false
+  }
+
+  #link(): Link {
+    const { link } = this.#connection
+    if (link === undefined) throw new RoomcastError(this.state.name === 'closed' ? 'closed' : 'offline')
+    return link
+  }
+
+  #ask<Answer extends ToClient>(request: FromClient): Promise<Answer> {
+    const late = new RoomcastError('timeout', undefined, true)
+    return this.#inTime(this.#requests.ask<Answer>(this.#link(), request), late)
+  }
+
+  /** Or closed, which it tells who asks then. */
+  async #whenOpen(): Promise<void> {
+    let off = () => {}
     const open = new Promise<void>((resolve) => {
-      begin = resolve
-      this.#calls.add(resolve)
+      off = this.on('state', ({ name }) => /open|closed/.test(name) && resolve())
+      if (this.state.name === 'closed') resolve()
     })
-    return this.#inTime(open, offline()).finally(() => this.#calls.delete(begin as () => void))
+    await this.#inTime(open, new RoomcastError('offline')).finally(off)
   }
 
   async #inTime<Done>(promise: Promise<Done>, late: Error): Promise<Done> {
-    let timer: unknown
+    let stop = () => {}
     const tooLate = new Promise<never>((_, reject) => {
-      timer = this.#later(this.#timeoutMs, () => reject(late))
+      stop = this.#later(this.#timeoutMs, () => reject(late))
     })
-    try {
-      return await Promise.race([promise, tooLate])
-    } finally {
-      this.#platform.clearTimeout(timer)
-      this.#timers.delete(timer)
-    }
+    return Promise.race([promise, tooLate]).finally(stop)
   }
 
-  #later(ms: number, then: () => void): unknown {
-    const timer = this.#platform.setTimeout(() => {
-      this.#timers.delete(timer)
+  #later(ms: number, then: () => void): () => void {
+    const cancel = deadline(this.#platform, ms, () => {
+      stop()
       then()
-    }, ms)
-    this.#timers.add(timer)
-    return timer
-  }
-
-  /** Runs while something waits: an idle page is not woken. */
-  #sweep(): void {
-    if (this.#isSweeping || this.#outgoing.isEmpty) return
-    this.#isSweeping = true
-    this.#later(SWEEP_MS, () => {
-      this.#isSweeping = false
-      this.#outgoing.expire(this.#platform.now())
-      this.#sweep()
     })
+    const stop = () => {
+      cancel()
+      this.#timers.delete(stop)
+    }
+    this.#timers.add(stop)
+    return stop
   }
 
   #ended(error: RoomcastError): void {
-    for (const timer of this.#timers) this.#platform.clearTimeout(timer)
-    this.#timers.clear()
+    for (const stop of this.#timers) stop()
     this.#outgoing.clear('closed', error.message)
-    for (const begin of [...this.#calls]) begin()
     for (const room of this.#rooms.values()) room.onClosed(error)
     this.#rooms.clear()
   }
-}
-
-function offline(): RoomcastError {
-  return new RoomcastError('offline', 'not connected')
 }

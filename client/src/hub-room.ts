@@ -17,7 +17,7 @@ const EARLY = 256
 
 /** What a room asks of its hub. */
 export interface RoomHost {
-  publish(room: string, content: unknown, keep: boolean): Promise<Ack>
+  publish(room: HubRoom, content: unknown, keep: boolean): Promise<Ack>
   history(room: string, limit: number | undefined): Promise<Message[]>
   /** Joins on the link that there is, or as soon as there is one. */
   join(room: HubRoom): void
@@ -28,21 +28,23 @@ export interface RoomHost {
 
 /** A room's membership over all connections: its position, and what the application has seen. */
 export class HubRoom implements Room {
-  readonly name: string
-  readonly options: RoomOptions
+  declare readonly name: string
+  declare readonly options: RoomOptions
   /** The link that its messages come on. */
-  link: Link | undefined
+  declare link: Link | undefined
   /** The link on which a join has no answer yet; what comes there until then is not new. */
-  joining: Link | undefined
+  declare joining: Link | undefined
   /** What the application has seen. */
-  position: Position | undefined
-  users: readonly User[] | undefined
-  count: number | undefined
+  declare position: Position | undefined
+  declare users: readonly User[] | undefined
+  declare count: number | undefined
   /** The server's answer to the last join, where that was no. */
-  refusal: RoomcastError | undefined
+  declare refusal: RoomcastError | undefined
   readonly #host: RoomHost
   readonly #events = new Emitter<RoomEvents<unknown>>()
   readonly #readers = new Set<Reader<Message>>()
+  /** Set once nothing comes any more, with the reason if that is for the loops to tell. */
+  #over: { error?: Error } | undefined
   /** Of messages without an offset. */
   readonly #early = new Set<string>()
   #hasJoined = false
@@ -51,6 +53,8 @@ export class HubRoom implements Room {
     this.name = name
     this.options = options
     this.#host = host
+    // A listener like others: what it throws is its page's.
+    this.#events.on('joined', ({ recovered }) => recovered || options.reload?.())
   }
 
   get isJoined(): boolean {
@@ -58,7 +62,7 @@ export class HubRoom implements Room {
   }
 
   publish(content: unknown, { keep = true }: { keep?: boolean } = {}): Promise<Ack> {
-    return this.#host.publish(this.name, content, keep)
+    return this.#host.publish(this, content, keep)
   }
 
   history({ limit }: { limit?: number } = {}): Promise<Message[]> {
@@ -74,27 +78,23 @@ export class HubRoom implements Room {
 
   leave(): void {
     this.#host.forget(this)
-    for (const reader of [...this.#readers]) reader.end()
+    this.#end()
+    this.#over = {}
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message> {
-    return read(this.#readers)
+    return read(this.#readers, this.#over)
   }
 
   /** What a join says: with the position that there is, the rest follows. */
   get request(): object {
-    const { name: room, position, options } = this
+    const { name: room, position: since, options } = this
     const { last, presence } = options
-    return {
-      ...{ type: 'join', room },
-      ...(position && { since: { ...position } }),
-      ...(last && { last }),
-      ...(presence && { presence }),
-    }
+    return { type: 'join', room, since, last: last || undefined, presence: presence || undefined }
   }
 
   onJoined({ epoch, offset, recovered, missed = 0, scope }: Joined, link: Link, had: boolean): void {
-    const { last, reload } = this.options
+    const { last } = this.options
     this.link = link
     this.joining = undefined
     this.refusal = undefined
@@ -105,7 +105,6 @@ export class HubRoom implements Room {
           ? undefined
           : { epoch, offset: offset - (last ? missed : 0) }
     this.#hasJoined = true
-    if (!isWhole) reload?.()
     this.#events.emit('joined', { recovered: isWhole, missed, scope: scope ?? 'cluster' })
   }
 
@@ -123,8 +122,7 @@ export class HubRoom implements Room {
     const { position } = this
     if (offset === undefined) {
       // While the bridge is away; from the history it comes again, with its offset.
-      this.#early.add(nameOf(message))
-      if (this.#early.size > EARLY) for (const oldest of this.#early) if (this.#early.delete(oldest)) break
+      remember(this.#early, nameOf(message), EARLY)
       return false
     }
     if (position !== undefined) {
@@ -155,26 +153,29 @@ export class HubRoom implements Room {
     this.#tell(count, more ? undefined : users)
   }
 
-  onMember({ count, entered = [], left = [] }: Member): void {
-    if (this.users === undefined || entered.length + left.length === 0) {
-      this.#tell(count, entered.length + left.length === 0 ? undefined : this.users)
-      return
-    }
-    const users = new Map(this.users.map((one) => [one.user, one]))
-    for (const user of left) users.delete(user)
-    for (const one of entered) users.set(one.user, one)
-    this.#tell(count, [...users.values()])
+  onMember({ count, entered, left }: Member): void {
+    // With the count alone they are too many for a list.
+    const users =
+      entered || left ? this.users && new Map(this.users.map((one) => [one.user, one])) : undefined
+    for (const user of left ?? []) users?.delete(user)
+    for (const one of entered ?? []) users?.set(one.user, one)
+    this.#tell(count, users && [...users.values()])
   }
 
   /** The server says no, or has put us out; another connection may have more luck. */
   onRefused(error: RoomcastError): void {
-    this.link = this.joining = undefined
     this.refusal = error
+    this.#end(error)
     this.#events.emit('left', error)
-    for (const reader of [...this.#readers]) reader.end(error)
   }
 
+  /** Nothing comes any more, for good. */
   onClosed(error: RoomcastError): void {
+    this.#end(error)
+    this.#over = { error }
+  }
+
+  #end(error?: RoomcastError): void {
     this.link = this.joining = undefined
     for (const reader of [...this.#readers]) reader.end(error)
   }
@@ -187,6 +188,12 @@ export class HubRoom implements Room {
 }
 
 /** What a message is known by when it comes again. */
-function nameOf({ from, at, content }: Message): string {
+export function nameOf({ from, at, content }: Message): string {
   return `${from.client} ${at} ${JSON.stringify(content)}`
+}
+
+/** The newest `most`. */
+export function remember(names: Set<string>, name: string, most: number): void {
+  names.add(name)
+  if (names.size > most) for (const oldest of names) if (names.delete(oldest)) break
 }

@@ -46,8 +46,13 @@ export function openWebSocket(url: string, { WebSocket }: Platform, events: Link
     socket = new (WebSocket as new (url: string) => WebSocket)(url)
     socket.onopen = () => events.open()
     socket.onmessage = ({ data }) => {
-      if (typeof data !== 'string') return
-      events.envelope(JSON.parse(data))
+      let envelope: ToClient | undefined
+      try {
+        envelope = JSON.parse(data)
+      } catch {
+        // Not of this protocol, like what has no type.
+      }
+      if (envelope?.type) events.envelope(envelope)
     }
     socket.onclose = ({ code, reason }) => end(code, reason)
     socket.onerror = () => {}

@@ -14,9 +14,9 @@ export interface Waiting {
   readonly resolve: (ack: Ack) => void
   readonly reject: (error: Error) => void
   /** The link that it is on its way on. */
-  on: Link | undefined
-  /** Whether it has ever been sent. */
-  isTried: boolean
+  on?: Link | undefined
+  /** When it was sent first, if it was. */
+  triedMs?: number
 }
 
 /** What waits at most. */
@@ -28,6 +28,8 @@ export interface QueueBounds {
 
 /** Unanswered at one time: a burst then waits here, where it costs nobody's rate. */
 const WINDOW = 64
+/** A server knows a key for five minutes: later the same would be delivered once more. */
+const KEY_MS = 240_000
 
 /** Publishes in their order, until the server has them or they are given up. Each promise settles. */
 export class Outgoing {
@@ -49,22 +51,10 @@ export class Outgoing {
       const bytes = text.length
       const { messages, bytes: most } = this.#bounds
       if (this.#waiting.size >= messages || this.#bytes + bytes > most)
-        return reject(new RoomcastError('queue_full', 'queue full'))
+        return reject(new RoomcastError('queue_full'))
       this.#bytes += bytes
       const key = randomKey()
-      const one = {
-        room,
-        text,
-        keep,
-        key,
-        bytes,
-        sinceMs: nowMs,
-        resolve,
-        reject,
-        on: undefined,
-        isTried: false,
-      }
-      this.#waiting.add(one)
+      this.#waiting.add({ room, text, keep, key, bytes, sinceMs: nowMs, resolve, reject })
     })
   }
 
@@ -82,30 +72,30 @@ export class Outgoing {
     }
   }
 
-  done(one: Waiting, { scope, offset, duplicate }: WireAck): void {
-    if (!this.#take(one)) return
-    one.resolve({ scope, ...(offset !== undefined && { offset }), ...(duplicate && { duplicate }) })
+  done(one: Waiting, { type: _, id: __, room: ___, ...ack }: WireAck): void {
+    if (this.#take(one)) one.resolve(ack)
   }
 
-  fail(one: Waiting, code: RoomcastError['code'], message: string, retryAfterMs?: number): void {
+  fail(one: Waiting, code: RoomcastError['code'], message?: string, retryAfterMs?: number): void {
     if (!this.#take(one)) return
-    const more = { maybeDelivered: one.isTried && inDoubt.test(code), ...(retryAfterMs && { retryAfterMs }) }
-    one.reject(new RoomcastError(code, message, more))
+    const isInDoubt = one.triedMs !== undefined && inDoubt.test(code)
+    one.reject(new RoomcastError(code, message, isInDoubt, retryAfterMs))
   }
 
   /** The link is gone. What a repeat cannot be told by is given up; the rest is sent again. */
   lost(link: Link, isNameless: boolean): void {
     for (const one of [...this.#waiting]) {
-      if (one.on !== link) continue
+      if (one.on !== link && (one.on !== undefined || one.keep)) continue
       one.on = undefined
-      if (!one.keep || isNameless) this.fail(one, 'lost', 'connection lost')
+      if (!one.keep || isNameless) this.fail(one, 'lost')
     }
   }
 
   /** Gives up what is too old. */
   expire(nowMs: number): void {
     for (const one of [...this.#waiting])
-      if (nowMs - one.sinceMs >= this.#bounds.ageMs) this.fail(one, 'timeout', 'no answer')
+      if (nowMs - one.sinceMs >= this.#bounds.ageMs || nowMs - (one.triedMs ?? nowMs) >= KEY_MS)
+        this.fail(one, 'timeout')
   }
 
   /** Gives up all, or all of a room. */

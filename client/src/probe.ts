@@ -8,16 +8,20 @@ import type { Platform } from './platform.ts'
  */
 export async function probe(
   url: URL,
-  token: string,
+  attempt: { token: string; stop(): void },
   platform: Platform,
   timeoutMs: number,
 ): Promise<Partial<End>> {
   const asked = new URL(url)
   asked.pathname += 'sse'
-  asked.searchParams.set('token', token)
+  asked.searchParams.set('token', attempt.token)
   asked.searchParams.set('last', '0')
   const abort = new AbortController()
   const timer = platform.setTimeout(() => abort.abort(), timeoutMs)
+  attempt.stop = () => {
+    platform.clearTimeout(timer)
+    abort.abort()
+  }
   try {
     const answer = await platform.fetch?.(asked.href, {
       signal: abort.signal,

@@ -11,9 +11,11 @@ export interface Reader<Item> {
 }
 
 /** One `for await`: among `readers` while it runs. A loop that is too slow ends with `overflow`: nothing is left out in silence. */
-export async function* read<Item>(readers: Set<Reader<Item>>): AsyncGenerator<Item, void> {
+export async function* read<Item>(
+  readers: Set<Reader<Item>>,
+  ended?: { error?: Error | undefined },
+): AsyncGenerator<Item, void> {
   const items: Item[] = []
-  let ended: { error?: Error | undefined } | undefined
   let wake = () => {}
   const reader: Reader<Item> = {
     push(item) {

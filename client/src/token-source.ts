@@ -1,3 +1,4 @@
+import { deadline } from './deadline.ts'
 import { RoomcastError } from './errors.ts'
 import type { Platform } from './platform.ts'
 import type { HubOptions } from './types.ts'
@@ -8,6 +9,8 @@ export class TokenSource {
   readonly #platform: Platform
   readonly #timeoutMs: number
   #asking: Promise<string> | undefined
+  /** Waits for the provider no more: it may answer, or never. */
+  stop = () => {}
 
   constructor(token: HubOptions['token'], platform: Platform, timeoutMs: number) {
     this.#token = token
@@ -31,17 +34,19 @@ export class TokenSource {
   async #ask(): Promise<string> {
     const token = this.#token
     if (typeof token === 'string') return token
-    let timer: unknown
     const late = new Promise<never>((_, reject) => {
       const tooLate = () => reject(new RoomcastError('timeout', 'no token'))
-      timer = this.#platform.setTimeout(tooLate, this.#timeoutMs)
+      this.stop = deadline(this.#platform, this.#timeoutMs, tooLate)
     })
     try {
       const given: unknown = await Promise.race([late, (async () => token())()])
       if (typeof given !== 'string' || given === '') throw new TypeError('bad token')
       return given
+    } catch (error) {
+      // Anything may be thrown, and whoever listens is promised an Error.
+      throw error instanceof Error ? error : new TypeError(String(error))
     } finally {
-      this.#platform.clearTimeout(timer)
+      this.stop()
     }
   }
 }

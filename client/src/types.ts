@@ -53,7 +53,7 @@ export type State =
   | { name: 'connecting' }
   | { name: 'open'; client: string; user: string; node: string; transport: 'websocket' | 'stream' }
   | { name: 'waiting'; retryInMs: number; why: string }
-  | { name: 'closed'; why: string; code?: number }
+  | { name: 'closed'; why: string; code?: number | undefined }
 
 export interface HubOptions {
   /** A token, or what gives one: asked at each connect, and before the old one expires. */

@@ -1,6 +1,7 @@
 // A world of the test's own: its clock, its network, and a server that does what the test says.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FromClient } from '../../../src/protocol/wire.ts'
+import type { RoomcastError } from '../../src/errors.ts'
 import { HubClient } from '../../src/hub-client.ts'
 import type { Platform } from '../../src/platform.ts'
 import type { Hub, HubOptions } from '../../src/types.ts'
@@ -206,4 +207,19 @@ export function kindServer(offset = 0): Play {
     if (type === 'leave') socket.say({ type: 'left', id, room })
     if (type === 'call') socket.say({ type: 'result', id, result: envelope.params ?? null })
   }
+}
+
+/** How a promise has ended, or `pending`. */
+export async function ending(world: World, promise: Promise<unknown>): Promise<unknown> {
+  let end: unknown = 'pending'
+  promise.then(
+    (value) => {
+      end = { value }
+    },
+    (error: RoomcastError) => {
+      end = error
+    },
+  )
+  await world.settle()
+  return end
 }
