@@ -8,7 +8,7 @@ import { WebSocket } from 'ws'
 
 const PORT = '18180'
 /** In each chart. */
-const READINGS = 8
+const READINGS = 15
 const [secret, apiKey] = ['for-the-pictures-only-0123456789abcdef', 'for-the-pictures-only']
 const url = `127.0.0.1:${PORT}`
 const rooms = ['lobby', 'support', 'orders.eu', 'orders.us', 'cursors.board']
@@ -41,27 +41,23 @@ const talking = setInterval(() => {
 
 mkdirSync('docs/pictures', { recursive: true })
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-for (const [name, width, scheme] of [
-  ['console', 1400, 'light'],
-  ['console-narrow', 400, 'dark'],
+for (const [name, width, height, scheme] of [
+  ['console', 1400, 720, 'light'],
+  ['console-narrow', 400, 850, 'dark'],
 ] as const) {
-  const page = await browser.newPage({ viewport: { width, height: 1000 }, colorScheme: scheme })
+  const page = await browser.newPage({ viewport: { width, height }, colorScheme: scheme })
   await page.goto(`http://${url}/console`)
   await page.fill('#login input', apiKey)
   await page.click('#login button')
-  await page.locator('figure:nth-child(2) output', { hasText: /\d/ }).waitFor()
-  await page.fill('#join [name=token]', tokenOf('ada'))
-  await page.fill('#join [name=room]', 'lobby')
-  await page.click('#join button')
-  await page.locator('#rooms-found tr', { hasText: 'orders.eu' }).getByRole('button').click()
-  await page.fill('#find-clients input', 'user1')
-  await page.click('#find-clients button')
-  await page.locator('#clients-found tr', { hasText: 'websocket' }).waitFor()
   // Some readings for the charts' lines.
   const readings = async () =>
-    (await page.locator('figure:nth-child(3) polyline').getAttribute('points'))?.split(' ').length ?? 0
+    (await page.locator('figure:nth-child(3) polyline:not(.second)').getAttribute('points'))?.split(' ')
+      .length ?? 0
   while ((await readings()) < READINGS) await page.waitForTimeout(500)
   await page.screenshot({ path: `docs/pictures/${name}.png` })
+  await page.click('nav a[href="#clients"]')
+  await page.locator('#clients-found tbody tr').nth(19).waitFor()
+  await page.screenshot({ path: `docs/pictures/${name.replace('console', 'console-clients')}.png` })
 }
 clearInterval(talking)
 await browser.close()

@@ -30,7 +30,7 @@ export class Chart {
   })
   readonly #area = drawn('path', { class: 'area' })
   readonly #lines = [drawn('polyline', {}), drawn('polyline', { class: 'second' })]
-  readonly #mark = drawn('line', { class: 'mark', y1: '0', y2: String(HEIGHT) })
+  readonly #mark = drawn('line', { class: 'mark', x1: '-9', x2: '-9', y2: String(HEIGHT) })
   readonly #title: string
   readonly #written: (value: number) => string
   readonly #second: string | undefined

@@ -8,6 +8,7 @@ import { addressOf } from './views.ts'
 
 /** Users of one look; more on demand, up to so many clients in all: beyond, a search finds better. */
 const USERS_A_LOOK = matchMedia('(max-width: 48rem)').matches ? 20 : 50
+const NOBODY = 'No room has such a client. Who is in no room is found by its user’s whole name, or by its id.'
 /** Rooms that are looked into for them. */
 const ROOMS_A_LOOK = 1000
 const SHOWN_MAX = 500
@@ -28,7 +29,11 @@ export class ClientList {
   constructor(name: string, room = '') {
     this.#room = room
     const act = room === '' ? this.#disconnecting() : this.#removing()
-    this.#table = new Table(name, [...columns, act], 'Nobody is found.')
+    this.#table = new Table(
+      name,
+      [...columns, act],
+      room === '' ? NOBODY : 'Nobody of that name is in the room.',
+    )
     const again = action('Look again', () => this.#again())
     this.#more.hidden = true
     this.element = element(

@@ -81,8 +81,9 @@ async function look(): Promise<void> {
   charts.answer.add(atMs - startMs)
   nodes.show(answer.cluster)
   const { answered, missing } = answer.nodes
+  const has = now.clients === 0 ? 'Nobody is connected; Talk connects two clients. ' : ''
   byId('overview-said').textContent =
-    `${counted(now.clients, 'client')} on ${counted(answered, 'node')}, the last four minutes`
+    `${has}${counted(now.clients, 'client')} on ${counted(answered, 'node')}, the last four minutes.`
   if (missing.length > 0) showState('missing', `No answer from ${missing.join(', ')}`)
   else showState('up', `${counted(answered, 'node')} up`)
 }
