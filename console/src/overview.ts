@@ -85,6 +85,7 @@ async function look(): Promise<void> {
   byId('overview-said').textContent =
     `${has}${counted(now.clients, 'client')} on ${counted(answered, 'node')}, the last four minutes.`
   if (missing.length > 0) showState('missing', `No answer from ${missing.join(', ')}`)
+  else if (answer.scope === 'node') showState('missing', 'The bridge is away: this is one node alone')
   else showState('up', `${counted(answered, 'node')} up`)
 }
 

@@ -53,7 +53,7 @@ async function countsOf(room: string, history: History | undefined): Promise<HTM
   const { members, users } = await ask<RoomAnswer>('GET', path('rooms', room))
   return facts(
     ['Clients', shown(members)],
-    ['Users', users === undefined ? 'more than 1,000' : shown(users)],
+    ['Users', users === undefined ? 'more than 50,000' : shown(users)],
     ['Messages so far', history === undefined ? 'none are kept' : shown(history.offset)],
   )
 }
