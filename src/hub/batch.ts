@@ -53,16 +53,26 @@ export class Batch {
     this.bytes += frame.length
   }
 
-  /** All bytes, in pieces of whole frames and of no more than CHUNK_BYTES, but for larger frames. */
-  pieces(): readonly Buffer[] {
+  /**
+   * All bytes, in pieces of whole frames and of no more than CHUNK_BYTES, but for larger frames. `isAlone`: before the strand
+   * has all of its turn, which would be joined in more chunks for everybody.
+   */
+  pieces(isAlone = false): readonly Buffer[] {
     const strand = this.#strand
-    if (this.#parts === undefined && strand !== undefined && this.#from === 0 && this.#to === strand.length)
+    if (
+      !isAlone &&
+      this.#parts === undefined &&
+      strand !== undefined &&
+      this.#from === 0 &&
+      this.#to === strand.length
+    )
       return strand.chunks()
     this.#endStretch()
     const pieces: Buffer[] = []
     for (const part of this.#parts ?? []) {
-      if ('strand' in part) part.strand.addStretch(pieces, part.from, part.to)
-      else pieces.push(part)
+      if (!('strand' in part)) pieces.push(part)
+      else if (isAlone) part.strand.addFrames(pieces, part.from, part.to)
+      else part.strand.addStretch(pieces, part.from, part.to)
     }
     if (pieces.length <= 1) return pieces
     return this.bytes <= COPIED_BYTES ? [Buffer.concat(pieces, this.bytes)] : joinTiny(pieces)

@@ -55,10 +55,10 @@ export class Outbox {
     return true
   }
 
-  /** Closes the turn and returns its pieces, to be written or kept; the array may be shared with other clients. */
-  endTurn(): readonly Buffer[] {
+  /** Closes the turn and returns its pieces, to be written or kept; the array may be shared with other clients, unless `isAlone`. */
+  endTurn(isAlone = false): readonly Buffer[] {
     if (this.#batch === undefined) return nothing
-    const pieces = this.#batch.pieces()
+    const pieces = this.#batch.pieces(isAlone)
     this.#batch = undefined
     return pieces
   }

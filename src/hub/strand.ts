@@ -56,6 +56,11 @@ export class Strand {
     }
   }
 
+  /** The same as single frames, and nothing is joined. */
+  addFrames(into: Buffer[], from: number, to: number): void {
+    for (let index = from; index < to; index++) into.push(this.#frames[index] as Buffer)
+  }
+
   #chunkOf(frame: number): number {
     let [low, high] = [0, this.#firsts.length - 1]
     while (low < high) {

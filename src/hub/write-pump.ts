@@ -14,6 +14,7 @@ export class WritePump implements Flushable {
   /** The client, told when it has caught up after it had a backlog. */
   readonly #owner: { caughtUp(): void }
   #isDirty = false
+  #isAnswered = false
   #onEmpty: (() => void) | undefined
   #drains = 0
   #blockedAt = 0
@@ -46,17 +47,23 @@ export class WritePump implements Flushable {
   pushOwn(frame: Buffer): boolean {
     if (!this.#outbox.offerOwn(frame)) return false
     this.#addToTurn()
+    if (!this.#isAnswered) {
+      this.#isAnswered = true
+      this.#turn.answer(this)
+    }
     return true
   }
 
-  flush(): number {
-    this.#isDirty = false
+  flush(isAlone = false): number {
+    // What waits anyway, waits as part of what all get.
+    if (isAlone && this.#outbox.blocked) return 0
+    this.#isDirty = this.#isAnswered = false
     let bytes = 0
     if (this.#outbox.isBehind && !this.#outbox.blocked) {
       bytes += this.#writeBacklog(Infinity)
       this.#settle()
     }
-    const pieces = this.#outbox.endTurn()
+    const pieces = this.#outbox.endTurn(isAlone)
     let next = 0
     while (next < pieces.length && !this.#outbox.blocked) {
       const end = endOfWhole(pieces, next)

@@ -302,6 +302,36 @@ t.test('a few clients do not wait for the rest of a large room; many do', async 
   t.equal(flushed.indexOf('other large'), 201, 'the first large room is done before the next')
 })
 
+t.test('an answer does not wait for a large room, also when that has been told more meanwhile', async (t) => {
+  const turn = new Turn()
+  const flushed: string[] = []
+  for (let n = 0; n < 300; n++) turn.add(busyPump(flushed, 'large', 0.5))
+  await turnEnd()
+  t.ok(flushed.length < 300)
+  const socket = new FakeSocket()
+  const pump = new WritePump(socket, new Outbox(1000, turn), turn, { caughtUp: () => {} })
+  for (let n = 0; n < 300; n++) turn.add(busyPump(flushed, 'more', 0))
+  pump.pushShared(frame('more '), 'large')
+  pump.pushOwn(frame('answer'))
+  await turnEnd()
+  t.equal(String(Buffer.concat(socket.written)), 'more answer', 'in its place among what the client gets')
+  t.ok(flushed.length < 300, 'before the rest of the large room')
+  pump.pushShared(frame(' later'), 'large')
+  for (let turns = 0; flushed.length < 600 && turns < 1000; turns++)
+    await new Promise((resolve) => setImmediate(resolve))
+  t.equal(String(Buffer.concat(socket.written)), 'more answer later', 'each once')
+})
+
+t.test('who is flushed ahead of a room leaves its members one buffer', async (t) => {
+  const strand = new Strand()
+  const frames = new Map(['a', 'b'].map((name) => [name, frame(name)]))
+  const member = batchOf(strand, frames, 'a')
+  const ahead = batchOf(strand, frames, 'aX')
+  t.equal(String(Buffer.concat([...ahead.pieces(true)])), 'aX')
+  member.append(strand, frames.get('b') as Buffer)
+  t.strictSame(member.pieces().map(String), ['ab'])
+})
+
 t.test('who asks for a flush while a few are flushed ahead of a large room is not forgotten', async (t) => {
   const turn = new Turn()
   const flushed: string[] = []
