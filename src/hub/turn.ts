@@ -1,11 +1,15 @@
 import { Inbox } from './inbox.ts'
 import { Strand } from './strand.ts'
 
+/** After this long the loop gets its turn before more clients are flushed: a large room must not hold it. */
+const SLICE_MS = 8
+/** So many clients take longer than that, so their flush is cut in any case. */
+const MANY = 2048
 /**
- * After this long the loop gets its turn before more clients are flushed: a large room must not hold it. libuv accepts one
- * connection a turn, so those who come back meanwhile are 500 a second at most; at 8 ms they were 120.
+ * They are cut into these. libuv accepts one connection a turn: with slices of 8 ms no more than 120 a second got in while
+ * a room of 10,000 was flushed, fewer than come back where each is cut off every 15 s.
  */
-const SLICE_MS = 2
+const SLICE_OF_MANY_MS = 2
 /** The clock is read once for so many flushes or bytes. */
 const FLUSHES_A_LOOK = 32
 const BYTES_A_LOOK = 1_048_576
@@ -38,7 +42,7 @@ export class Turn {
   /** The CPU time (ms) at which a burst began that is longer than a turn. */
   #burstSince = Infinity
   #dirty: Flushable[] = []
-  /** Those of the others that have an answer to write. */
+  /** Those of them that have got an answer since the last slice. */
   #answered: Flushable[] = []
   #flushing: Flushable[] = []
   #flushed = 0
@@ -70,7 +74,7 @@ export class Turn {
     this.#schedule()
   }
 
-  /** The pump, added before, has an answer: it does not wait for a large room that is flushed. */
+  /** The pump, added before, has an answer: it does not wait for the flush of many. */
   answer(pump: Flushable): void {
     this.#answered.push(pump)
   }
@@ -94,10 +98,14 @@ export class Turn {
     this.#scheduled = false
     this.inbox.carryOn()
     const startedAt = performance.now()
-    if (this.#answered.length > 0) this.#flushAnswered(startedAt)
+    const isMany = Math.max(this.#flushing.length, this.#dirty.length) > MANY
+    const sliceMs = isMany ? SLICE_OF_MANY_MS : SLICE_MS
+    // Else they go with all others in this slice or the next, and what they ask for then comes together.
+    if (isMany) this.#flushAnswered(startedAt + sliceMs / 2)
+    this.#answered = []
     if (this.#flushing.length === 0) this.#flushing = this.#takeDirty()
-    else if (this.#dirty.length <= FEW) this.#flushFew(startedAt)
-    this.#flushed = flushUntil(this.#flushing, this.#flushed, startedAt + SLICE_MS)
+    else if (this.#dirty.length <= FEW) this.#flushFew(startedAt + sliceMs / 2)
+    this.#flushed = flushUntil(this.#flushing, this.#flushed, startedAt + sliceMs)
     const now = performance.now()
     this.#spentMs += now - startedAt
     if (this.#flushed === this.#flushing.length) {
@@ -129,18 +137,15 @@ export class Turn {
     this.#burstSince = Infinity
   }
 
-  /** Among few all go at once. So many are a large room themselves, and go when they would. */
-  #flushAnswered(startedAt: number): void {
-    const answered = this.#answered
-    this.#answered = []
-    if (answered.length > FEW || this.#flushing.length + this.#dirty.length <= FEW) return
-    flushUntil(answered, 0, startedAt + SLICE_MS / 2, true)
+  /** So many that are no few are a large room themselves, and go when they would. */
+  #flushAnswered(endsAt: number): void {
+    if (this.#answered.length <= FEW) flushUntil(this.#answered, 0, endsAt, true)
   }
 
   /** Half of the slice is left for the large room. */
-  #flushFew(startedAt: number): void {
+  #flushFew(endsAt: number): void {
     const few = this.#takeDirty()
-    const flushed = flushUntil(few, 0, startedAt + SLICE_MS / 2)
+    const flushed = flushUntil(few, 0, endsAt)
     // Behind them come those that a flush has added.
     if (flushed < few.length) this.#dirty = [...few.slice(flushed), ...this.#dirty]
   }
