@@ -41,8 +41,8 @@ export interface ConnectionLimits {
 }
 
 /**
- * Bounds the connections of the app's server that have no request under way: half-open handshakes, and those that are
- * kept for another request. Beyond the bound, for all or for one address, the one that waits for longest is cut. Those
+ * Bounds the connections of the app's server that have no request under way: half-open handshakes, those that are kept
+ * for another request, and those whose answer is not taken. Beyond the bound, for all or for one address, the one that waits for longest is cut. Those
  * of trusted proxies are left alone: a proxy sends whole requests, and many peers stand behind its address.
  */
 export function guardConnections(app: FastifyInstance, limits: ConnectionLimits): void {
@@ -50,10 +50,10 @@ export function guardConnections(app: FastifyInstance, limits: ConnectionLimits)
   const guard = new ConnectionGuard(app, limits)
   app.server.on('connection', (socket: TcpSocket) => guard.waits(socket))
   app.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    guard.busy(socket)
-    response.once('close', () => {
-      if (!socket.destroyed) guard.waits(socket)
-    })
+    guard.asks(socket)
+    // All is said, and whether the peer takes it is the peer's affair.
+    response.once('prefinish', () => guard.owes(socket, response))
+    response.once('close', () => guard.answered(socket, response))
   })
   const timer = setInterval(() => guard.sweep(), SWEEP_MS)
   timer.unref()
@@ -67,6 +67,8 @@ class ConnectionGuard {
   readonly #proxies: BlockList
   /** By when each came, as the number of a sweep; oldest first. */
   readonly #waiting = new Map<TcpSocket, number>()
+  /** Answers that the kernel has not taken whole. */
+  readonly #untaken = new WeakMap<TcpSocket, ServerResponse>()
   #sweeps = 0
   #cut = 0
   #loggedAtMs = -Infinity
@@ -85,6 +87,23 @@ class ConnectionGuard {
 
   busy(socket: TcpSocket): void {
     this.#waiting.delete(socket)
+  }
+
+  /** A request has come; behind an answer that the peer does not take it changes nothing. */
+  asks(socket: TcpSocket): void {
+    if (!this.#untaken.has(socket)) this.busy(socket)
+  }
+
+  /** All of an answer is said, and perhaps not taken yet. */
+  owes(socket: TcpSocket, response: ServerResponse): void {
+    this.#untaken.set(socket, response)
+    this.waits(socket)
+  }
+
+  answered(socket: TcpSocket, response: ServerResponse): void {
+    // The next answer is given to the kernel before the end of this one is told.
+    if (this.#untaken.get(socket) === response) this.#untaken.delete(socket)
+    if (!socket.destroyed) this.waits(socket)
   }
 
   sweep(): void {

@@ -1,5 +1,6 @@
 // Connections that send no request, from many addresses of the loopback.
 import t, { type Test } from 'tap'
+import { API_SECRET, callApi } from '../support/api.ts'
 import { connect } from '../support/client.ts'
 import { RawSocket, upgradeRequest } from '../support/raw-socket.ts'
 import { type Env, type Server, startServer } from '../support/server.ts'
@@ -87,6 +88,28 @@ t.test('a client whose upgrade came right behind another request is no connectio
   await openAre(silent, 10)
   t.equal(client.end, undefined, 'it is not cut as the oldest of its address')
   for (const socket of [client, ...silent]) socket.destroy()
+})
+
+t.test('an answer that nobody takes keeps no connection, whatever is asked behind it', async (t) => {
+  const server = await serverFor(t, { API_KEYS: `all:${API_SECRET}`, HISTORY_MAX_BYTES: '33554432' })
+  const body = { content: 'x'.repeat(500_000) }
+  // More than the kernel takes for a peer that does not read.
+  for (let n = 0; n < 28; n++) await callApi(server, { path: '/rooms/r/messages', body })
+  const fds = server.fds()
+  const sockets: RawSocket[] = []
+  for (let n = 0; n < 20; n++) {
+    const socket = await RawSocket.open(server, { tcp: { localAddress: '127.0.0.2' } })
+    socket.tcp.pause()
+    socket.write(
+      `GET /api/v1/rooms/r/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${API_SECRET}\r\n\r\n`,
+    )
+    socket.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n')
+    sockets.push(socket)
+  }
+  // Those that came before it are accepted by then.
+  await pollUntil('it answers', () => server.health().then(Boolean, () => false), 30_000)
+  await pollUntil('ten are left', () => server.fds() - fds <= 10)
+  for (const socket of sockets) socket.destroy()
 })
 
 t.test("a trusted proxy's connections are left alone", async (t) => {
