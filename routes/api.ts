@@ -149,7 +149,8 @@ function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void 
       .code(204)
       .headers({
         'access-control-allow-methods': 'GET, POST, DELETE',
-        'access-control-allow-headers': 'authorization, content-type',
+        // What traces a page adds the last two by itself.
+        'access-control-allow-headers': 'authorization, content-type, traceparent, tracestate',
         'access-control-max-age': String(PREFLIGHT_S),
       })
       .send()
