@@ -2,9 +2,9 @@
 import t from 'tap'
 import { flagName } from '../../cli/setting-flags.ts'
 import { settings } from '../../src/settings.ts'
-import { runCli, startCli } from '../support/cli.ts'
+import { BIN, runCli, startCli } from '../support/cli.ts'
 import { connect } from '../support/client.ts'
-import type { Program } from '../support/program.ts'
+import { type Program, startProgram } from '../support/program.ts'
 import { startRedis } from '../support/redis.ts'
 import { tokenFor } from '../support/token.ts'
 
@@ -26,6 +26,12 @@ t.test('without arguments, or with options alone, it is the server', async (t) =
     program.signal('SIGTERM')
     t.equal(await program.exited(), 0, args.join(' '))
   }
+})
+
+t.test('after each build the command can be run itself: in a clone `npx roomcast` does that', async (t) => {
+  const program = startProgram(t, BIN, ['--version'])
+  t.equal(await program.exited(), 0, program.stderr)
+  t.match(program.stdout, /^\d+\.\d+\.\d+\n$/)
 })
 
 t.test('a flag goes before its variable', async (t) => {
