@@ -37,6 +37,7 @@ export async function startSocketIo({ port, secret, votes }) {
   app.get('/', (_request, reply) =>
     reply.type('text/html').send(readFileSync(new URL('socket-io.html', import.meta.url))),
   )
-  app.addHook('onClose', () => io.close())
+  // Before Fastify waits for all connections to end: those of Socket.IO would never.
+  app.addHook('preClose', () => io.close())
   return { app, url: await app.listen({ host: '127.0.0.1', port }) }
 }

@@ -28,5 +28,8 @@ t.test('both do the same: a word reaches the room, a vote is answered and told',
     await two.getByRole('button', { name: 'Say' }).click()
     await Promise.all([one, two].map((page) => page.locator('li', { hasText: 'ada: soup, then' }).waitFor()))
     t.pass(new URL(url).host)
+    if (url === urls[0]) await Promise.all([one, two].map((page) => page.close()))
   }
+  program.signal('SIGINT')
+  t.equal(await program.exited(), 0, 'Ctrl-C ends it, also while pages of Socket.IO are open')
 })
