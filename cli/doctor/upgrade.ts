@@ -52,7 +52,9 @@ export function upgrade(
       })
       response.on('end', () => {
         const { statusCode: status = 0, headers } = response
-        give({ status, headers, body: objectOf(text), text })
+        // Another server may repeat the address, and findings are pasted into tickets.
+        const said = text.replaceAll(token, '…')
+        give({ status, headers, body: objectOf(said), text: said })
         socket.terminate()
       })
     })
@@ -100,7 +102,8 @@ export function upgradeFinding(
       "the connect hook, or the token's key, cannot be had (503)",
       'run `roomcast check` where the node runs',
     )
-  if (error !== undefined)
+  // Fastify's own 404 has an `error` too: 'Not Found'.
+  if (error !== undefined && /^[a-z_]+$/.test(error))
     return fail('upgrade', `${status} ${error}: ${message}`, 'see `roomcast explain` and the log of the node')
   if ([502, 503, 504].includes(status))
     return fail(
@@ -129,7 +132,7 @@ export function upgradeFinding(
   return fail(
     'upgrade',
     `/ws is ${status}${by}, and not roomcast's: ${text.slice(0, 60)}`,
-    'see the path in the proxy: /ws must reach the node as it stands',
+    'see the path: /ws, below the prefix if roomcast has one, must reach the node as it stands',
   )
 }
 

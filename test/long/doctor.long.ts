@@ -7,6 +7,7 @@ import {
   type Socket,
   type Server as TcpServer,
 } from 'node:net'
+import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { examine } from '../../cli/commands/doctor.ts'
 import type { Finding } from '../../cli/finding.ts'
@@ -115,6 +116,11 @@ t.test('what cannot be reached, or is another server', async (t) => {
   )
   await isNamed(t, { url: hello, name: 'health', cause: /not roomcast's/ })
   await isNamed(t, { url: hello, name: 'upgrade', cause: /./ })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const beside = await app.listen({ host: '127.0.0.1', port: 0 })
+  await isNamed(t, { url: beside, name: 'upgrade', cause: /404, and not roomcast's/, mend: /prefix/ })
+  t.notMatch(JSON.stringify(await examine(beside, { idle: 1, token })), token, 'a token in no finding')
   const moved = createHttp((_request, response) =>
     response.writeHead(301, { location: 'https://x.example/' }).end(),
   )
