@@ -22,9 +22,17 @@ export function stateLine(state: LiveState): string | undefined {
   if (state.name === 'open') return `connected as ${plain(state.user)}`
   if (state.name === 'waiting') {
     const seconds = Math.ceil(state.retryInMs / 1000)
-    return `not connected (${plain(state.why)}); trying again in ${seconds} s`
+    return `not connected (${why(state.why)}); trying again in ${seconds} s`
   }
-  return state.name === 'closed' ? `ended: ${plain(state.why)}` : undefined
+  return state.name === 'closed' ? `ended: ${why(state.why)}` : undefined
+}
+
+/** In the client's words, or in plainer ones where those say little in a terminal. */
+function why(text: string): string {
+  if (text === 'ended with 1006') return 'nothing answers there, or the connection was cut'
+  if (text === 'ended with 401' || text === 'refused')
+    return `${text === 'refused' ? text : 'the token is refused'}; roomcast doctor and roomcast verify say why`
+  return plain(text)
 }
 
 /** Resolves when the hub has ended, by a signal or by itself; with the exit code. */

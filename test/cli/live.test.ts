@@ -1,7 +1,7 @@
 // tail, send and stats, as a person uses them in a terminal and as a script does.
 import t from 'tap'
 import { API_SECRET } from '../support/api.ts'
-import { apiEnv, BIN, runCli, type startCli } from '../support/cli.ts'
+import { apiEnv, BIN, runCli, startCli } from '../support/cli.ts'
 import { connect } from '../support/client.ts'
 import { freePort } from '../support/free-port.ts'
 import { startServer } from '../support/server.ts'
@@ -51,6 +51,22 @@ t.test('who may not is told so', async (t) => {
   t.match(await runCli(t, ['send', 'a', '{', '--json-content'], { env }), { code: 2 })
 })
 
+t.test('no connection is told in plain words, with what to do', async (t) => {
+  const refused = await runCli(t, ['tail', 'a', '--token', 'abc'], { env })
+  t.match(refused, { code: 1, stderr: /-- ended: refused; roomcast doctor and roomcast verify say why\n$/ })
+  const other = { ...env, JWT_SECRET: 'another-secret-of-thirty-two-bytes' }
+  const nobody = { ...env, ROOMCAST_URL: `http://127.0.0.1:${await freePort()}` }
+  for (const [wrong, words] of [
+    [other, 'not connected (the token is refused; roomcast doctor'],
+    [nobody, 'not connected (nothing answers there, or the connection was cut)'],
+  ] as const) {
+    const tail = startCli(t, ['tail', 'a'], { env: wrong })
+    await tail.until(words, () => tail.stderr.includes(words))
+    tail.signal('SIGINT')
+    t.equal(await tail.exited(), 0)
+  }
+})
+
 t.test('send in a script: a text, lines, JSON', async (t) => {
   const client = await connect(server, 'ada')
   await client.join('talk')
@@ -74,6 +90,8 @@ t.test('two terminals talk, over a restart of the server', async (t) => {
   await server.stop('SIGKILL')
   await Promise.all([ada.shows(/-- not connected/), eve.shows(/-- not connected/)])
   server = await startServer(settings)
+  // The new server keeps nothing of before: what is said while eve is away, she does not get.
+  await eve.shows(/-- in general; some may be missing/)
   ada.type('Are you back?')
   await eve.shows(/ada: Are you back\?/)
   eve.press('C-c')
