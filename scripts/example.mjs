@@ -1,6 +1,6 @@
 // npm run example NAME: builds what examples need, once, then starts examples/NAME/server.mjs.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 
 const root = new URL('..', import.meta.url)
 const folders = readdirSync(new URL('examples', root), { withFileTypes: true })
@@ -14,6 +14,7 @@ function build() {
   rmSync(fresh, { recursive: true, force: true })
   const quick = ['--noCheck', '--declaration', 'false', '--sourceMap', 'false']
   run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', ...quick, '--outDir', 'dist.new')
+  chmodSync(new URL('dist.new/cli/roomcast.js', root), 0o755)
   rmSync(dist, { recursive: true, force: true })
   renameSync(fresh, dist)
   run('client/build.mjs')
