@@ -6,6 +6,13 @@ import type { Platform } from './platform.ts'
 type Join = Extract<FromClient, { type: 'join' }>
 type Publish = Extract<FromClient, { type: 'message' }>
 
+/** What one stream may have, as the server counts (docs/PROTOCOL.md). */
+const ROOMS = 32
+/** A publish by HTTP that has no answer by then is in doubt. */
+const POST_MS = 10_000
+/** Parts of the ping interval between which silence is usual: a comment comes each interval, and is asked for before. */
+const QUIET = [0.7, 1.1] as const
+
 /**
  * Opens an event stream where no WebSocket gets through: rooms are asked for in its address, so a change of them is another
  * stream, which goes on from the positions of the one before. What is published goes by the HTTP API.
@@ -25,6 +32,9 @@ class Stream implements Link {
   readonly #joins = new Map<string, Join>()
   readonly #positions = new Map<string, Position>()
   #request = new AbortController()
+  readonly #over = new AbortController()
+  #aliveAtMs = 0
+  #intervalMs = 0
   #isDue = false
   #isOver = false
   #isClosing = false
@@ -44,6 +54,10 @@ class Stream implements Link {
     const { type } = request
     if (type === 'join') {
       const { room, since } = request
+      if (this.#joins.size >= ROOMS && !this.#joins.has(room)) {
+        this.#refuse(request.id, `an event stream has ${ROOMS} rooms`, 'room_limit')
+        return
+      }
       this.#joins.set(room, request)
       if (since !== undefined) this.#positions.set(room, since)
       this.#openSoon()
@@ -52,12 +66,21 @@ class Stream implements Link {
       this.#positions.delete(request.room)
       this.#openSoon()
     } else if (type === 'message') this.#posts = this.#posts.then(() => this.#post(request))
-    else if (type !== 'ping') this.#refuse(request.id, `no ${type} over an event stream`)
+    else if (type === 'ping') this.#prove()
+    else this.#refuse(request.id, `no ${type} over an event stream`)
   }
 
   close(): void {
     this.#isOver = true
     this.#request.abort()
+    this.#over.abort()
+  }
+
+  /** A stream cannot be asked. A page that woke up wants to know all the same: what the next one says is a sign of life. */
+  #prove(): void {
+    const quietMs = this.#platform.now() - this.#aliveAtMs
+    const [from, to] = QUIET
+    if (quietMs < from * this.#intervalMs || quietMs > to * this.#intervalMs) this.#openSoon()
   }
 
   /** All rooms that are asked for at one time share a stream. */
@@ -115,6 +138,7 @@ class Stream implements Link {
       if (done) return
       const lines = (rest + value).split('\n')
       rest = lines.pop() ?? ''
+      this.#aliveAtMs = this.#platform.now()
       this.#events.alive()
       for (const line of lines) if (line.startsWith('data:')) this.#hear(JSON.parse(line.slice(5)))
     }
@@ -123,7 +147,10 @@ class Stream implements Link {
   #hear(envelope: ToClient): void {
     if (this.#isOver) return
     const room = 'room' in envelope ? envelope.room : undefined
-    if (envelope.type === 'welcome') this.#client = envelope.client
+    if (envelope.type === 'welcome') {
+      this.#client = envelope.client
+      this.#intervalMs = envelope.pingIntervalMs
+    }
     if (envelope.type === 'closing') this.#isClosing = true
     const { type } = envelope
     if (room === undefined) {
@@ -152,8 +179,10 @@ class Stream implements Link {
     url.pathname = url.pathname.replace(/sse$/, `api/v1/rooms/${encodeURIComponent(room)}/messages`)
     const body = JSON.stringify({ content, key, ...(keep === false && { keep, exclude: this.#client }) })
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const timer = this.#platform.setTimeout(() => this.#fail(), POST_MS)
+    const { signal } = this.#over
     try {
-      const answer = await this.#platform.fetch?.(url.href, { method: 'POST', headers, body })
+      const answer = await this.#platform.fetch?.(url.href, { method: 'POST', headers, body, signal })
       const said = (await answer?.json()) as { code?: string; detail?: string }
       if (answer?.ok) this.#answer({ type: 'ack', id, room, ...said })
       else if (answer?.status === 404) this.#refuse(id, 'the server has no HTTP API to publish by')
@@ -162,15 +191,21 @@ class Stream implements Link {
         this.#answer({ type: 'error', id, room, code: said.code, message: said.detail, retryAfterMs })
       }
     } catch {
-      // In doubt: on the next connection it is sent again, with its key.
-      if (this.#isOver) return
-      this.close()
-      this.#events.end({ code: 1006, reason: 'the network failed' })
+      this.#fail()
+    } finally {
+      this.#platform.clearTimeout(timer)
     }
   }
 
-  #refuse(id: FromClient['id'], message: string): void {
-    this.#answer({ type: 'error', id, code: 'unavailable', message })
+  /** What is in doubt is sent again on the next connection, with its key. */
+  #fail(): void {
+    if (this.#isOver) return
+    this.close()
+    this.#events.end({ code: 1006, reason: 'the network failed' })
+  }
+
+  #refuse(id: FromClient['id'], message: string, code = 'unavailable'): void {
+    this.#answer({ type: 'error', id, code, message })
   }
 
   #answer(envelope: object): void {

@@ -60,7 +60,7 @@ export interface HubOptions {
   token: string | (() => string | Promise<string>)
   /** What waits while there is no connection, at most. Defaults: 1,000 messages, 1 MiB, 60 s. */
   queue?: { messages?: number; bytes?: number; ageMs?: number }
-  /** Milliseconds for the token's provider, a handshake, and a call. Default 10,000. */
+  /** Milliseconds for the token's provider, a handshake, a call, and `history`. Default 10,000. */
   timeoutMs?: number
   /** Whether rooms show what this hub itself has said. Default true. */
   echo?: boolean
@@ -100,7 +100,7 @@ export interface Room<Content = unknown> extends AsyncIterable<Message<Content>>
   readonly count: number | undefined
   /** Resolves when the server has taken it. Waits while there is no connection, but not with `keep: false`. */
   publish(content: Content, options?: { keep?: boolean }): Promise<Ack>
-  /** The newest messages, up to `limit`. */
+  /** The newest messages, up to `limit`. Asked for now, or rejected with `offline`. */
   history(options?: { limit?: number }): Promise<Message<Content>[]>
   /** Returns what takes the listener off. */
   on<Name extends keyof RoomEvents<Content>>(
