@@ -96,7 +96,9 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
       const { name, refusal } = room
       if (refusal !== undefined) throw refusal
       if (this.#rooms.get(name) !== room) throw new RoomcastError('closed')
-      if (!keep && !this.#isReady(name, this.#link())) throw new RoomcastError('offline')
+      // What is old in a second waits for a join that is under way, and for nothing else.
+      if (!keep && !this.#isReady(name, this.#link()) && room.joining !== this.#connection.link)
+        throw new RoomcastError('offline')
       this.#outgoing.add(name, text, keep, this.#platform.now()).then(resolve, reject)
       this.#flush()
     })
@@ -119,7 +121,6 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
     const { link } = this.#connection
     link?.send(JSON.stringify({ type: 'leave', room: room.name }))
     this.#outgoing.clear('closed', 'left', room.name)
-    room.link = room.joining = undefined
   }
 
   isHidden(client: string): boolean {

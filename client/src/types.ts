@@ -98,7 +98,7 @@ export interface Room<Content = unknown> extends AsyncIterable<Message<Content>>
   readonly users: readonly User[] | undefined
   /** How many users are here; undefined without `presence`. */
   readonly count: number | undefined
-  /** Resolves when the server has taken it. Waits while there is no connection, but not with `keep: false`. */
+  /** Resolves when the server has taken it. Waits while there is no connection; with `keep: false` only for a join under way. */
   publish(content: Content, options?: { keep?: boolean }): Promise<Ack>
   /** The newest messages, up to `limit`. Asked for now, or rejected with `offline`. */
   history(options?: { limit?: number }): Promise<Message<Content>[]>

@@ -301,3 +301,29 @@ t.test('26 a join that the server cannot do now is not asked for with each messa
   t.ok(socket.of('join').length <= 3, `${socket.of('join').length} joins`)
   hub.close()
 })
+
+t.test('38 what is stale at once waits for the join that is under way, also while a node goes', async (t) => {
+  const world = new World()
+  const play = kindServer()
+  world.onSent = () => {}
+  const hub = await world.open()
+  const room = hub.room('r')
+  const early = room.publish('cursor', { keep: false })
+  await world.settle()
+  const old = world.socket
+  t.equal(old.of('message').length, 0)
+  world.onSent = play
+  play(old.of('join')[0] as never, old)
+  t.match(await ending(world, early), { value: { scope: 'cluster' } })
+  world.onSent = (envelope, socket) => {
+    if (envelope.type !== 'join') play(envelope, socket)
+  }
+  old.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
+  await world.pass(150)
+  const next = world.socket.accept()
+  const late = room.publish('cursor', { keep: false })
+  await world.settle()
+  play(next.of('join')[0] as never, next)
+  t.match(await ending(world, late), { value: { scope: 'cluster' } })
+  hub.close()
+})
