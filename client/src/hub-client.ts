@@ -46,13 +46,12 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   #pausedUntilMs = 0
 
   constructor(url: URL, options: HubOptions, platform: Platform) {
-    const { token, queue = {}, timeoutMs = 10_000 } = options
-    const { messages = 1000, bytes = 1024 * 1024, ageMs = 60_000 } = queue
+    const { token, queue, timeoutMs = 10_000 } = options
     this.#platform =
       options.WebSocket === undefined ? platform : { ...platform, WebSocket: options.WebSocket }
     this.#options = options
     this.#timeoutMs = timeoutMs
-    this.#outgoing = new Outgoing({ messages, bytes, ageMs })
+    this.#outgoing = new Outgoing({ messages: 1000, bytes: 1024 * 1024, ageMs: 60_000, ...queue })
     const tokens = new TokenSource(token, this.#platform, timeoutMs)
     this.#connection = new Connection(url, tokens, this.#platform, timeoutMs, this)
   }
@@ -112,8 +111,7 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
 
   join(room: HubRoom): void {
     const { link } = this.#connection
-    if (link === undefined || this.state.name === 'connecting' || room.joining === link) return
-    this.#joinOn(room, link)
+    if (link !== undefined && room.joining !== link) this.#joinOn(room, link)
   }
 
   forget(room: HubRoom): void {
@@ -287,7 +285,6 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   #pause(link: Link, ms: number): void {
     this.#pausedUntilMs = this.#platform.now() + ms
     this.#later(ms, () => {
-      if (this.#connection.link !== link) return
       this.#requests.lost(link)
       this.#outgoing.lost(link, this.#isNameless)
       for (const room of this.#rooms.values()) if (room.joining === link) this.#joinOn(room, link)
