@@ -10,6 +10,8 @@ import { startProgram } from '../support/program.ts'
 import { startServer } from '../support/server.ts'
 import { SECRET } from '../support/token.ts'
 
+// Some forty processes, one after the other.
+t.setTimeout(400_000)
 const page = readFileSync('docs/CLI.md', 'utf8')
 const sections = new Map(
   page

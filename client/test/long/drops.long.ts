@@ -122,5 +122,5 @@ t.test(`${CLIENTS} clients that drop for ${AWAY_MS} ms: 100.00 % of what is said
   const p99 = Math.round(quantile(caughtUpMs, 0.99))
   const claim = `p99 of catching up is ${p99} ms, at most ${CAUGHT_UP_P99_MS}`
   if (isFit) t.ok(p99 <= CAUGHT_UP_P99_MS, claim)
-  else t.skip(`${claim}; but the machine had no CPU for it`)
+  else t.pass(claim, { skip: 'the machine had no CPU for it' })
 })
