@@ -86,8 +86,8 @@ t.test('a publish that may have been carried out is not sent again, and a read i
   }
   const balancer = await Haproxy.start([await node(), await node()])
   t.teardown(() => balancer.stop())
+  // 502, or no answer at all.
   for (const method of ['POST', 'GET'])
-    // 502, or no answer at all.
     t.not((await fetch(balancer.url('/api/v1/rooms/r'), { method }).catch(() => undefined))?.ok, true, method)
   t.equal(asked.get('POST'), 1)
   t.ok((asked.get('GET') ?? 0) > 1)
