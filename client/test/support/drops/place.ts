@@ -42,6 +42,8 @@ export interface Follower {
 export interface Report {
   clients: number
   missing: number
+  /** Clients that were not back in the room at the end: theirs is missing, and not lost. */
+  away: number
   faults: number
   returns: number
   /** From the socket's opening to having all that was said until then. */

@@ -98,6 +98,7 @@ async function finish(last: number): Promise<Report> {
   return {
     clients: followers.length,
     missing: sum(({ seen }) => last + 1 - seen.count),
+    away: sum(({ isJoined }) => (isJoined ? 0 : 1)),
     faults: sum(({ seen }) => seen.faults),
     returns: sum(({ returns }) => returns),
     caughtUpMs,
