@@ -1,6 +1,5 @@
 import type { ToClient, Welcome } from '../../src/protocol/wire.ts'
 import { BackOff, type End } from './back-off.ts'
-import { deadline } from './deadline.ts'
 import { type Link, openWebSocket } from './link.ts'
 import { Liveness } from './liveness.ts'
 import type { Platform } from './platform.ts'
@@ -28,6 +27,8 @@ const REFUSALS = 2
 /** A token is renewed when this part of its life is left, and at most so long before its end. */
 const RENEW_PART = 0.2
 const RENEW_MAX_MS = 60_000
+/** The interval of which a handshake's silence is as long as its time. */
+const HANDSHAKE = 0.8
 /** Between tries to renew. */
 const RENEW_AGAIN_MS = 5_000
 
@@ -40,7 +41,7 @@ interface Attempt {
   token: string
   liveness?: Liveness
   renewing?: unknown
-  /** Stops the handshake's deadline. */
+  /** Ends the question why it was refused. */
   stop(): void
 }
 
@@ -159,7 +160,7 @@ export class Connection {
       .then((token) => (this.#attempt === attempt ? this.#open(attempt, token) : undefined))
       .catch((error: Error) => {
         if (this.#attempt !== attempt) return
-        attempt.stop()
+        this.#drop(attempt)
         this.#owner.onError(error)
         this.#comeBack(attempt, { code: 1006, reason: error.message })
       })
@@ -169,7 +170,8 @@ export class Connection {
     attempt.token = token
     const isCurrent = () => this.#attempt === attempt || this.#leaving === attempt
     const tooLate = () => void this.#ended(attempt, { code: 1006, reason: 'no answer' })
-    attempt.stop = deadline(this.#platform, this.#timeoutMs, tooLate)
+    // A handshake is asked for nothing, but has to prove itself like the rest when a page wakes up.
+    attempt.liveness = new Liveness(this.#platform, this.#timeoutMs * HANDSHAKE, () => {}, tooLate)
     const open = this.#isStream ? (await loadFallback()).openStream : openWebSocket
     if (!isCurrent()) return
     const link = open(this.#urlFor(token), this.#platform, {
@@ -203,7 +205,6 @@ export class Connection {
   }
 
   #welcomed(attempt: Attempt, welcome: Welcome): void {
-    attempt.stop()
     // A stream welcomes again when its rooms change.
     attempt.liveness?.stop()
     this.#platform.clearTimeout(attempt.renewing)
@@ -316,12 +317,13 @@ export class Connection {
 
   /** The page is back, or the network: what is open must prove it, and what waits need not. */
   #wake(): void {
-    if (this.#state.name === 'open') this.#attempt?.liveness?.prove()
-    else if (this.#state.name === 'waiting') {
-      this.#backOff.reset()
-      // Another network may let WebSockets through.
-      this.#isStream = this.#platform.WebSocket === undefined
-      this.#connect()
+    if (this.#state.name !== 'waiting') {
+      this.#attempt?.liveness?.prove()
+      return
     }
+    this.#backOff.reset()
+    // Another network may let WebSockets through.
+    this.#isStream = this.#platform.WebSocket === undefined
+    this.#connect()
   }
 }
