@@ -22,15 +22,10 @@ export class BackOff {
     this.#tries = 0
   }
 
-  after(
-    { code, reason, retryAfterMs }: End,
-    wasOpen: boolean,
-    random: number,
-    reconnectInMs?: number,
-  ): Verdict {
+  after({ code, reason, retryAfterMs }: End, wasOpen: boolean, random: number, reconnectInMs = -1): Verdict {
     if (final.test(String(code))) return 'never'
     // Already spread by the server.
-    if (reconnectInMs !== undefined) return reconnectInMs
+    if (reconnectInMs >= 0) return reconnectInMs
     if (code === 4429) return +reason.replace(/\D+/g, '') * 1000 * (1 + random / 2) || 10_000
     const isQuick = wasOpen && code !== 1011 && code !== 1013
     const [first, most] = isQuick ? [100, 5000] : [1000, 30_000]

@@ -24,11 +24,13 @@ const loadFallback = () => import('./fallback.ts')
 
 /** Refusals in a row, while plain HTTP works, that say: no WebSocket gets through here. */
 const REFUSALS = 2
-/** A token is renewed when this part of its life is left, and at most so long before its end. */
-const RENEW_PART = 0.2
+/** A token is renewed when this part of its life is over, and at most so long before its end. */
+const RENEW_AT = 0.8
 const RENEW_MAX_MS = 60_000
 /** The interval of which a handshake's silence is as long as its time. */
 const HANDSHAKE = 0.8
+/** A provider is not asked more often, whatever is said of its tokens' life. */
+const RENEW_LEAST_MS = 1000
 /** Between tries to renew. */
 const RENEW_AGAIN_MS = 5_000
 
@@ -224,7 +226,7 @@ export class Connection {
 
   #renewIn(attempt: Attempt, expiresInMs: number | undefined): void {
     if (expiresInMs === undefined || this.#tokens.isFixed) return
-    const wait = expiresInMs - Math.min(expiresInMs * RENEW_PART, RENEW_MAX_MS)
+    const wait = Math.max(RENEW_LEAST_MS, expiresInMs * RENEW_AT, expiresInMs - RENEW_MAX_MS)
     attempt.renewing = this.#platform.setTimeout(() => void this.#renew(attempt), wait)
   }
 

@@ -42,8 +42,8 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   readonly #timers = new Set<() => void>()
   #isSweeping = false
   #isNameless = false
-  /** Nothing is sent before: the server has said that there was too much. */
-  #pausedUntilMs = 0
+  /** No publish is sent on it for a while: the server has said that there was too much. */
+  #paused: Link | undefined
 
   constructor(url: URL, options: HubOptions, platform: Platform) {
     const { token, queue, timeoutMs = 10_000 } = options
@@ -153,7 +153,7 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
       const { type: _, ...message } = envelope
       if (!this.#isTold(nameOf(message), link)) this.#events.emit('message', message)
     } else if (envelope.type === 'error' && envelope.room === undefined) {
-      if (envelope.code === 'rate_limited') this.#pause(link, envelope.retryAfterMs ?? 1000)
+      if (envelope.code === 'rate_limited') this.#pause(link, envelope.retryAfterMs || REJOIN_MS)
     } else this.#ofRoom(envelope, link)
   }
 
@@ -210,7 +210,7 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
         const error = errorOf(answer)
         if (!error.retry) this.#refused(room, error)
         // It is joining still, so that nobody else asks meanwhile.
-        else this.#later(error.retryAfterMs ?? REJOIN_MS, () => isStill() && this.#joinOn(room, link))
+        else this.#later(error.retryAfterMs || REJOIN_MS, () => isStill() && this.#joinOn(room, link))
       }
     })
   }
@@ -244,7 +244,7 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
   }
 
   #isReady(name: string, link: Link): boolean {
-    return this.#rooms.get(name)?.link === link && this.#platform.now() >= this.#pausedUntilMs
+    return this.#rooms.get(name)?.link === link && link !== this.#paused
   }
 
   /** Sends what may be sent, and looks again while something waits: an idle page is not woken. */
@@ -283,8 +283,11 @@ export class HubClient implements Hub, RoomHost, ConnectionOwner {
 
   /** Frames were not read, and nobody says which: what has no answer is sent again, which its key makes harmless. */
   #pause(link: Link, ms: number): void {
-    this.#pausedUntilMs = this.#platform.now() + ms
+    // One timer, however many notices come.
+    if (this.#paused === link) return
+    this.#paused = link
     this.#later(ms, () => {
+      if (this.#paused === link) this.#paused = undefined
       this.#requests.lost(link)
       this.#outgoing.lost(link, this.#isNameless)
       for (const room of this.#rooms.values()) if (room.joining === link) this.#joinOn(room, link)
