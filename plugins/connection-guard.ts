@@ -26,12 +26,22 @@ const namedRanges: Record<string, string[]> = {
 
 type TcpSocket = Duplex & { readonly remoteAddress?: string | undefined }
 
-/** The connections of each server that wait for a request, by socket. */
+/** What watches over each connection. */
 const guards = new WeakMap<Duplex, ConnectionGuard>()
 
 /** Says that a connection's upgrade has come whole: from now on others watch over it. */
 export function upgradeHasCome(socket: Duplex): void {
-  guards.get(socket)?.busy(socket)
+  guards.get(socket)?.forget(socket)
+}
+
+/** A connection, as it was when it was last looked at. */
+interface Connection {
+  /** The first answer that the peer may not have taken yet. */
+  answer: ServerResponse | undefined
+  seen: ServerResponse | undefined
+  phase: 'silent' | 'served' | 'owed'
+  /** The sweep since which it is so. */
+  since: number
 }
 
 /** What of the settings is kept. */
@@ -42,19 +52,17 @@ export interface ConnectionLimits {
 
 /**
  * Bounds the connections of the app's server that have no request under way: half-open handshakes, those that are kept
- * for another request, and those whose answer is not taken. Beyond the bound, for all or for one address, the one that waits for longest is cut. Those
- * of trusted proxies are left alone: a proxy sends whole requests, and many peers stand behind its address.
+ * for another request, and those whose answer is not taken. Beyond the bound, for all or for one address, the one that
+ * waits for longest is cut. Those of trusted proxies are left alone: a proxy sends whole requests, and many peers stand
+ * behind its address.
  */
 export function guardConnections(app: FastifyInstance, limits: ConnectionLimits): void {
   if (limits.maxWaitingConnections === 0) return
   const guard = new ConnectionGuard(app, limits)
-  app.server.on('connection', (socket: TcpSocket) => guard.waits(socket))
-  app.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    guard.asks(socket)
-    // All is said, and whether the peer takes it is the peer's affair.
-    response.once('prefinish', () => guard.owes(socket, response))
-    response.once('close', () => guard.answered(socket, response))
-  })
+  app.server.on('connection', (socket: TcpSocket) => guard.watch(socket))
+  app.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) =>
+    guard.asks(socket, response),
+  )
   const timer = setInterval(() => guard.sweep(), SWEEP_MS)
   timer.unref()
   app.addHook('onClose', async () => clearInterval(timer))
@@ -65,10 +73,8 @@ class ConnectionGuard {
   readonly #max: number
   readonly #maxOfAddress: number
   readonly #proxies: BlockList
-  /** By when each came, as the number of a sweep; oldest first. */
-  readonly #waiting = new Map<TcpSocket, number>()
-  /** Answers that the kernel has not taken whole. */
-  readonly #untaken = new WeakMap<TcpSocket, ServerResponse>()
+  /** Looked at once a sweep: a listener for each request would cost each of them. */
+  readonly #connections = new Map<TcpSocket, Connection>()
   #sweeps = 0
   #cut = 0
   #loggedAtMs = -Infinity
@@ -80,46 +86,55 @@ class ConnectionGuard {
     this.#proxies = rangesOf(trustProxy)
   }
 
-  waits(socket: TcpSocket): void {
+  watch(socket: TcpSocket): void {
     guards.set(socket, this)
-    this.#waiting.set(socket, this.#sweeps)
+    const [answer, since] = [undefined, this.#sweeps]
+    this.#connections.set(socket, { answer, seen: answer, phase: 'silent', since })
   }
 
-  busy(socket: TcpSocket): void {
-    this.#waiting.delete(socket)
+  forget(socket: TcpSocket): void {
+    this.#connections.delete(socket)
   }
 
   /** A request has come; behind an answer that the peer does not take it changes nothing. */
-  asks(socket: TcpSocket): void {
-    if (!this.#untaken.has(socket)) this.busy(socket)
-  }
-
-  /** All of an answer is said, and perhaps not taken yet. */
-  owes(socket: TcpSocket, response: ServerResponse): void {
-    this.#untaken.set(socket, response)
-    this.waits(socket)
-  }
-
-  answered(socket: TcpSocket, response: ServerResponse): void {
-    // The next answer is given to the kernel before the end of this one is told.
-    if (this.#untaken.get(socket) === response) this.#untaken.delete(socket)
-    if (!socket.destroyed) this.waits(socket)
+  asks(socket: TcpSocket, response: ServerResponse): void {
+    const connection = this.#connections.get(socket)
+    if (connection !== undefined && connection.answer?.closed !== false) connection.answer = response
   }
 
   sweep(): void {
     this.#sweeps++
-    for (const socket of this.#waiting.keys()) if (socket.destroyed) this.#waiting.delete(socket)
-    if (this.#waiting.size > this.#maxOfAddress) this.#cutOldest()
+    let waiting = 0
+    for (const [socket, connection] of this.#connections) {
+      if (socket.destroyed) this.#connections.delete(socket)
+      else if (this.#look(connection) !== 'served') waiting++
+    }
+    if (waiting > this.#maxOfAddress) this.#cutOldest()
     this.#log()
   }
 
+  #look(connection: Connection): Connection['phase'] {
+    const { answer } = connection
+    const phase = phaseOf(answer)
+    if (phase !== connection.phase || answer !== connection.seen)
+      Object.assign(connection, { phase, seen: answer, since: this.#sweeps })
+    return phase
+  }
+
+  /** Oldest first. */
+  #waiting(): [TcpSocket, Connection][] {
+    const waiting = [...this.#connections].filter(([, { phase }]) => phase !== 'served')
+    return waiting.sort(([, one], [, other]) => one.since - other.since)
+  }
+
   #cutOldest(): void {
-    const { addresses, counts } = this.#count()
+    const waiting = this.#waiting()
+    const { addresses, counts } = this.#count(waiting)
     // What an address has beyond its share is cut there, and pushes out nobody else's.
     let total = 0
     for (const count of counts.values()) total += Math.min(count, this.#maxOfAddress)
-    for (const [socket, cameAt] of this.#waiting) {
-      if (this.#sweeps - cameAt <= SWEEPS_OF_GRACE) return
+    for (const [socket, { since }] of waiting) {
+      if (this.#sweeps - since <= SWEEPS_OF_GRACE) return
       const address = addresses.get(socket)
       if (address === undefined) continue
       const count = counts.get(address) ?? 0
@@ -129,16 +144,16 @@ class ConnectionGuard {
       }
       counts.set(address, count - 1)
       this.#cut++
-      this.#waiting.delete(socket)
+      this.#connections.delete(socket)
       socket.destroy()
     }
   }
 
   /** How many there are, proxies' left out, and of which address. */
-  #count() {
+  #count(waiting: [TcpSocket, Connection][]) {
     const addresses = new Map<TcpSocket, string>()
     const counts = new Map<string, number>()
-    for (const socket of this.#waiting.keys()) {
+    for (const [socket] of waiting) {
       const { remoteAddress = '' } = socket
       const version = isIP(remoteAddress)
       if (version !== 0 && this.#proxies.check(remoteAddress, version === 4 ? 'ipv4' : 'ipv6')) continue
@@ -156,6 +171,12 @@ class ConnectionGuard {
     this.#cut = 0
     this.#loggedAtMs = now
   }
+}
+
+/** When all of an answer is said, whether the peer takes it is the peer's affair. */
+function phaseOf(answer: ServerResponse | undefined): Connection['phase'] {
+  if (answer === undefined || answer.closed) return 'silent'
+  return answer.writableEnded ? 'owed' : 'served'
 }
 
 function rangesOf(proxies: string[]): BlockList {

@@ -47,7 +47,6 @@ export async function apiRoutes(app: FastifyInstance, { config }: { config: Conf
       })
       const methods = methodsByUrl(api)
       answerBrowsers(api, config)
-      api.addHook('onRequest', ({ is404 }, _reply, done) => done(is404 ? nothingHere() : undefined))
       api.decorateRequest('apiAuthor')
       await api.register(openApiRoutes, config)
       await api.register(async (callers) => {
@@ -128,11 +127,11 @@ function refuseEncoded(
  */
 function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void {
   const origins = new Set(allowedOrigins)
-  api.addHook('onRequest', ({ headers, method }, reply, done) => {
+  api.addHook('onRequest', ({ headers, method, is404 }, reply, done) => {
     reply.header('cache-control', 'no-store')
     const { origin } = headers
     if (origin === undefined) {
-      done()
+      done(is404 ? nothingHere() : undefined)
       return
     }
     if (origins.size > 0 && !origins.has(origin)) {
@@ -142,7 +141,7 @@ function answerBrowsers(api: FastifyInstance, { allowedOrigins }: Config): void 
     reply.headers({ 'access-control-allow-origin': origin, vary: 'Origin' })
     reply.header('access-control-expose-headers', 'retry-after')
     if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) {
-      done()
+      done(is404 ? nothingHere() : undefined)
       return
     }
     reply
