@@ -17,16 +17,21 @@ declare module 'fastify' {
 const ANSWER_BYTES = 65_536
 /** A batch that was refused for so long is dropped. */
 const GIVE_UP_MS = 60 * 60_000
-/** At the end, time to send what is left; within SHUTDOWN_GRACE_MS. */
+/** At the end, time to send what is left; within what the drain has left of SHUTDOWN_GRACE_MS. */
 const CLOSE_MS = 3000
+/** So much there is in any case: for what a receiver that is there has to be told of the drain's last clients. */
+const LEAST_CLOSE_MS = 300
 
 /** Decorates with the senders of webhooks, which end after the hub: the last to go are told of too. */
 export const webhooksPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const webhooks = config.webhookUrl.length === 0 ? undefined : await senders(app, config)
     app.decorate('roomcastWebhooks', webhooks)
-    const graceMs = Math.min(CLOSE_MS, config.shutdownGraceMs)
-    if (webhooks !== undefined) app.addHook('onClose', () => webhooks.close(graceMs))
+    app.addHook('onClose', async () => {
+      const nowMs = systemClock.steadyMs()
+      const leftMs = config.shutdownGraceMs - (nowMs - (app.hub.drainsSinceMs ?? nowMs))
+      await webhooks?.close(Math.max(LEAST_CLOSE_MS, Math.min(CLOSE_MS, leftMs)))
+    })
   },
   { name: 'roomcast-webhooks' },
 )

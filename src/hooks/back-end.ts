@@ -58,8 +58,9 @@ export class BackEnd {
       return text
     } catch (error) {
       if (error instanceof Unanswered || error instanceof TypeError) throw error
-      const { code, message } = error as { code?: string; message: string }
-      throw new Unanswered(code ?? message)
+      const { code, message } = error as { code?: unknown; message: string }
+      // An abort's is a number, which tells nobody anything.
+      throw new Unanswered(typeof code === 'string' ? code : message)
     }
   }
 

@@ -57,13 +57,14 @@ export class Hub implements ClientContext {
   readonly #heartbeat: Heartbeat
   readonly #watch: HubOptions['watch']
   /** Clients past their 101 that are not closing. */
+  /** By the steady clock; undefined while it takes clients. */
+  drainsSinceMs: number | undefined
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
   readonly #dispatch: Dispatch
   readonly #welcome: string
   #publishing = 0
-  #isDraining = false
   #isClosed = false
   #wake: (() => void) | undefined
 
@@ -109,7 +110,7 @@ export class Hub implements ClientContext {
   }
 
   get isDraining(): boolean {
-    return this.#isDraining
+    return this.drainsSinceMs !== undefined
   }
 
   get isClosed(): boolean {
@@ -240,8 +241,8 @@ export class Hub implements ClientContext {
 
   /** Lets no more clients in; true when that is new. */
   beginDraining(): boolean {
-    if (this.#isDraining) return false
-    this.#isDraining = true
+    if (this.isDraining) return false
+    this.drainsSinceMs = this.clock.steadyMs()
     return true
   }
 
@@ -261,7 +262,7 @@ export class Hub implements ClientContext {
 
   /** Stops the timers and the bridge; the hub is of no use afterwards. */
   async close(): Promise<void> {
-    this.#isDraining = true
+    this.beginDraining()
     this.#isClosed = true
     this.#heartbeat.stop()
     this.control.close()

@@ -112,7 +112,8 @@ export class Webhook {
     const startedAtMs = clock.steadyMs()
     const attempt = new AbortController()
     this.#interrupt = () => attempt.abort()
-    const timer = setTimeout(this.#interrupt, timeoutMs)
+    const tooLong = new Unanswered(`no answer within ${timeoutMs} ms`)
+    const timer = setTimeout(() => attempt.abort(tooLong), timeoutMs)
     try {
       await backEnd.post(body, attempt.signal, as)
       if (this.#isFailing || this.#dropped > 0)
@@ -123,7 +124,8 @@ export class Webhook {
     } catch (error) {
       this.failures++
       const fault = error as Error
-      if (!this.#isFailing) log.warn({ host, reason: fault.message }, 'webhook failing')
+      // What the end cuts short says nothing of the receiver.
+      if (!this.#isFailing && !this.#isEnded) log.warn({ host, reason: fault.message }, 'webhook failing')
       this.#isFailing = true
       return fault
     } finally {

@@ -3,7 +3,9 @@ import t, { type Test } from 'tap'
 import type { RoomcastOptions } from '../../src/app.ts'
 import { type Asked, HOOK_SECRET, startBackEnd } from '../support/back-end.ts'
 import { connect } from '../support/client.ts'
+import { freePort } from '../support/free-port.ts'
 import { serve } from '../support/hook-contract.ts'
+import { startServer } from '../support/server.ts'
 import { pollUntil } from '../support/until.ts'
 
 interface Told {
@@ -97,6 +99,21 @@ t.test(
   },
 )
 
+t.test('the log says what is wrong with a receiver: it hangs, or nobody is there', async (t) => {
+  const { url } = await receiver(t, () => undefined)
+  const gone = `http://127.0.0.1:${await freePort()}/`
+  for (const [webhookUrl, reason] of [
+    [url, 'no answer within 50 ms'],
+    [gone, 'ECONNREFUSED'],
+  ] as const) {
+    const server = await telling(t, webhookUrl, { webhookTimeoutMs: 50 })
+    const ada = await connect(server, 'ada')
+    const line = await pollUntil('it is said', () => server.log.find(({ msg }) => msg === 'webhook failing'))
+    t.match(line, { reason, host: new URL(webhookUrl).host })
+    await ada.close()
+  }
+})
+
 t.test('CloudEvents: what the specification requires, as a batch', async (t) => {
   const { url, asked } = await receiver(t, (_asked, response) => response.end())
   const server = await telling(t, url, { webhookFormat: 'cloudevents', webhookEvents: 'client.connected' })
@@ -140,6 +157,29 @@ t.test('messages are told of where the rule asks for it, byte for byte and once'
     await ada.close()
   }
 })
+
+t.test(
+  'a receiver that takes nothing makes no shutdown longer than its grace, and what is lost is said',
+  async (t) => {
+    const { url } = await receiver(t, () => undefined)
+    const server = await startServer({
+      ...{ WEBHOOK_URL: url, WEBHOOK_SECRET: HOOK_SECRET },
+      ...{ DRAIN_MS: '1500', SHUTDOWN_GRACE_MS: '2000' },
+    })
+    t.teardown(() => server.stop('SIGKILL'))
+    await connect(server, 'ada')
+    server.signal('SIGTERM')
+    t.equal((await server.exited()).code, 0)
+    t.match(
+      server.logs.filter(({ level }) => Number(level) >= 40),
+      [{ msg: 'webhook events lost at the end', events: 2 }],
+    )
+    t.ok(
+      server.logs.some(({ msg }) => msg === 'stopped'),
+      'the close came to its end',
+    )
+  },
+)
 
 t.test('a URL without a secret is refused, and the other way round', async (t) => {
   await t.rejects(serve(t, { webhookUrl: 'http://127.0.0.1:1/' }), { message: /webhookSecret/ })
