@@ -1,3 +1,5 @@
+import { plain } from './terminal.ts'
+
 /** Which nodes were asked, as every answer about the cluster says. */
 export interface Nodes {
   asked: number
@@ -15,5 +17,7 @@ export interface Seen {
 export function warnOfMissing({ scope, nodes: { asked, answered, missing } }: Seen): void {
   if (scope === 'node') process.stderr.write('the bridge is away: this is what that node has alone\n')
   else if (missing.length > 0)
-    process.stderr.write(`only ${answered} of ${asked} nodes answered; missing: ${missing.join(', ')}\n`)
+    process.stderr.write(
+      `only ${answered} of ${asked} nodes answered; missing: ${plain(missing.join(', '))}\n`,
+    )
 }

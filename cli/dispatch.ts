@@ -3,6 +3,7 @@ import { ConfigError } from '../src/config.ts'
 import { version } from '../src/version.ts'
 import { commands } from './commands.ts'
 import { Failure, USAGE } from './failure.ts'
+import { plain } from './terminal.ts'
 
 /** Runs the subcommand that the arguments name; options alone are the server's. */
 export async function dispatch(args: string[]): Promise<void> {
@@ -41,7 +42,7 @@ function fail(name: string, error: unknown): void {
   // Commander has printed what is wrong.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE
   else if (error instanceof Failure || error instanceof ConfigError) {
-    process.stderr.write(`roomcast ${name}: ${error.message}\n`)
+    process.stderr.write(`roomcast ${name}: ${error.message.split('\n').map(plain).join('\n')}\n`)
     process.exitCode = error instanceof Failure ? error.exitCode : 1
   } else throw error
 }

@@ -12,9 +12,19 @@ export function plain(text: string): string {
   return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069\u200e\u200f]/gu, '\ufffd')
 }
 
-/** Rows with columns of even width; numbers stand to the right. */
+/**
+ * A value as a line of JSON. JSON itself escapes but the older control characters; a terminal obeys others, too.
+ */
+export function jsonLine(value: unknown): string {
+  const escaped = (one: string) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `${JSON.stringify(value).replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, escaped)}\n`
+}
+
+/** Rows with columns of even width; numbers stand to the right. Of what others have written only the plain text is shown. */
 export function table(head: string[], rows: (string | number)[][]): string {
-  const all = [head, ...rows]
+  const all = [head, ...rows].map((row) =>
+    row.map((cell) => (typeof cell === 'number' ? cell : plain(String(cell)))),
+  )
   const widths = head.map((_, at) => Math.max(...all.map((row) => String(row[at] ?? '').length)))
   const line = (row: (string | number)[]) =>
     row

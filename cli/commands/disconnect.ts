@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { Failure, misused } from '../failure.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
+import { jsonLine } from '../terminal.ts'
 
 interface Flags extends ApiFlags {
   client?: string
@@ -59,9 +60,7 @@ async function disconnect(user: string | undefined, flags: Flags): Promise<void>
         },
   )
   const clients = acted.clients + revoked
-  process.stdout.write(
-    json === undefined ? `${clients} client(s)\n` : `${JSON.stringify({ ...acted, clients })}\n`,
-  )
+  process.stdout.write(json === undefined ? `${clients} client(s)\n` : jsonLine({ ...acted, clients }))
   if (acted.scope === 'node') throw new Failure('the bridge is away: it was carried out on that node only')
   warnOfMissing(acted)
   if (clients === 0) process.exitCode = 1

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { Failure, misused } from '../failure.ts'
 import { inputLines, readInput } from '../input.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
+import { jsonLine, plain } from '../terminal.ts'
 import { room } from '../values.ts'
 
 interface Flags extends ApiFlags {
@@ -65,7 +66,7 @@ async function send(api: NodeApi, name: string, content: string, flags: Flags): 
   const text = `{"content":${contentOf(content, flags.text)}${more === '}' ? '' : ','}${more}`
   const path = `/rooms/${encodeURIComponent(name)}/messages`
   const answer = await api.call<Published>({ method: 'POST', path, text })
-  process.stdout.write(json === undefined ? asText(name, answer) : `${JSON.stringify(answer)}\n`)
+  process.stdout.write(json === undefined ? asText(name, answer) : jsonLine(answer))
   if (answer.scope === 'node') {
     throw new Failure('the bridge is away: only the members on that node got it')
   }
@@ -83,6 +84,6 @@ function contentOf(text: string, isText: true | undefined): string {
 }
 
 function asText(name: string, { offset, duplicate }: Published): string {
-  const place = offset === undefined ? '' : ` at ${offset}`
+  const place = offset === undefined ? '' : ` at ${plain(String(offset))}`
   return `published to ${name}${place}${duplicate === true ? ', a repeat of before' : ''}\n`
 }

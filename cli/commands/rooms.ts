@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
-import { plain, table } from '../terminal.ts'
+import { jsonLine, table } from '../terminal.ts'
 import { count } from '../values.ts'
 
 const PAGE = 1000
@@ -55,9 +55,9 @@ async function list(name: string | undefined, flags: Flags): Promise<void> {
     rooms.push(...page.rooms)
   } while (page.more && rooms.length < flags.limit)
   const { more, scope, nodes } = page
-  if (flags.json !== undefined) process.stdout.write(`${JSON.stringify({ rooms, more, scope, nodes })}\n`)
+  if (flags.json !== undefined) process.stdout.write(jsonLine({ rooms, more, scope, nodes }))
   else {
-    const rows = rooms.map(({ room, members: clients, users = '' }) => [plain(room), clients, users])
+    const rows = rooms.map(({ room, members: clients, users = '' }) => [room, clients, users])
     process.stdout.write(table(['room', 'members', 'users'], rows))
     if (more) process.stderr.write('there are more; --limit says how many are wanted\n')
   }
@@ -66,9 +66,9 @@ async function list(name: string | undefined, flags: Flags): Promise<void> {
 
 async function members(api: NodeApi, name: string, { json }: Flags): Promise<void> {
   const answer = await api.call<Members>({ path: `/rooms/${encodeURIComponent(name)}/members` })
-  if (json !== undefined) process.stdout.write(`${JSON.stringify(answer)}\n`)
+  if (json !== undefined) process.stdout.write(jsonLine(answer))
   else {
-    const rows = answer.users.map(({ user, clients }) => [plain(user), clients])
+    const rows = answer.users.map(({ user, clients }) => [user, clients])
     process.stdout.write(table(['user', 'clients'], rows))
     if (answer.more) process.stderr.write('there are more users than these\n')
   }

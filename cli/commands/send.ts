@@ -4,7 +4,7 @@ import { Failure } from '../failure.ts'
 import { inputLines } from '../input.ts'
 import { addLiveFlags, connectHub, type LiveFlags, type LiveHub, type LiveRoom } from '../live-hub.ts'
 import { ended, messageLine, stateLine } from '../live-words.ts'
-import { coloured } from '../terminal.ts'
+import { coloured, jsonLine, plain } from '../terminal.ts'
 import { room } from '../values.ts'
 
 interface Flags extends LiveFlags {
@@ -55,7 +55,7 @@ async function say(hub: LiveHub, joined: LiveRoom, content: unknown, { keep, jso
     // What is not kept does not wait for a connection, so it is said once there is one.
     if (!keep) await isIn(hub, joined)
     const ack = await joined.publish(content, keep ? {} : { keep })
-    if (json !== undefined) process.stdout.write(`${JSON.stringify(ack)}\n`)
+    if (json !== undefined) process.stdout.write(jsonLine(ack))
     if (ack.scope === 'node')
       process.stderr.write('-- the bridge is away: only members on that node got it\n')
   } catch (error) {
@@ -82,7 +82,8 @@ async function converse(hub: LiveHub, joined: LiveRoom, name: string, flags: Fla
   })
   // A prompt that is drawn after its end would read on.
   const above = (line: string | undefined) => line !== undefined && !isOver && printAbove(prompt, line)
-  const note = (line: string | undefined) => line !== undefined && above(coloured('grey', `-- ${line}`))
+  const note = (line: string | undefined) =>
+    line !== undefined && above(coloured('grey', `-- ${plain(line)}`))
   const end = ended(hub)
   hub.on('state', (state) => note(stateLine(state)))
   joined.on('message', (message) => above(messageLine(message)))

@@ -5,7 +5,7 @@ import type { Nodes } from '../cluster-words.ts'
 import { Failure } from '../failure.ts'
 import { LiveView } from '../live-view.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
-import { table } from '../terminal.ts'
+import { jsonLine, plain, table } from '../terminal.ts'
 import { duration } from '../values.ts'
 
 interface Node {
@@ -61,21 +61,22 @@ async function watch(flags: Flags): Promise<void> {
       fault = ''
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      fault = `as of before: ${error.message}`
+      fault = plain(`as of before: ${error.message}`)
     }
   }
   view.end()
 }
 
 function said(answer: Cluster, { json }: Flags): string {
-  if (json !== undefined) return `${JSON.stringify(answer)}\n`
+  if (json !== undefined) return jsonLine(answer)
   const { cluster, clients, nodes } = answer
   const rows = cluster.map(({ node, version, uptimeMs, clients: own, rooms, bridge }) => [
     ...[node, version, spanOf(uptimeMs / 1000), own, rooms],
     `${bridge.kind} ${bridge.state}`,
   ])
   const missing = nodes.missing.length === 0 ? '' : `, missing: ${nodes.missing.join(', ')}`
-  return `${clients} clients on ${nodes.answered} of ${nodes.asked} nodes${missing}\n\n${table(['node', 'version', 'up', 'clients', 'rooms', 'bridge'], rows)}`
+  const seen = plain(`${clients} clients on ${nodes.answered} of ${nodes.asked} nodes${missing}`)
+  return `${seen}\n\n${table(['node', 'version', 'up', 'clients', 'rooms', 'bridge'], rows)}`
 }
 
 function isWhole({ cluster, nodes }: Cluster): boolean {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { addLiveFlags, connectHub, type LiveFlags } from '../live-hub.ts'
 import { ended, messageLine, stateLine } from '../live-words.ts'
-import { coloured } from '../terminal.ts'
+import { coloured, jsonLine, plain } from '../terminal.ts'
 import { count, room } from '../values.ts'
 
 interface Flags extends LiveFlags {
@@ -34,7 +34,7 @@ async function tail(names: string[], flags: Flags): Promise<void> {
   const hub = await connectHub(flags)
   const end = ended(hub)
   const note = (text: string | undefined) =>
-    text !== undefined && process.stderr.write(`${coloured('grey', `-- ${text}`)}\n`)
+    text !== undefined && process.stderr.write(`${coloured('grey', `-- ${plain(text)}`)}\n`)
   hub.on('state', (state) => note(stateLine(state)))
   hub.on('error', ({ message }) => note(message))
   let seen = 0
@@ -45,8 +45,8 @@ async function tail(names: string[], flags: Flags): Promise<void> {
       if (seen === wanted) return
       const prefix = rooms.length > 1 ? `${coloured('bold', name)} ` : ''
       const line =
-        json === undefined ? prefix + messageLine(message) : JSON.stringify({ room: name, ...message })
-      process.stdout.write(`${line}\n`)
+        json === undefined ? `${prefix}${messageLine(message)}\n` : jsonLine({ room: name, ...message })
+      process.stdout.write(line)
       if (++seen === wanted) {
         code = 0
         hub.close()

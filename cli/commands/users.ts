@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { type Seen, warnOfMissing } from '../cluster-words.ts'
 import { type ApiFlags, addApiFlags, NodeApi } from '../node-api.ts'
-import { plain, table } from '../terminal.ts'
+import { jsonLine, table } from '../terminal.ts'
 
 interface Client {
   client: string
@@ -30,7 +30,7 @@ async function show(user: string, flags: ApiFlags): Promise<void> {
   const path = `/users/${encodeURIComponent(user)}`
   const answer = await new NodeApi(flags).call<{ clients: Client[]; more: boolean } & Seen>({ path })
   const { clients, more } = answer
-  if (flags.json !== undefined) process.stdout.write(`${JSON.stringify(answer)}\n`)
+  if (flags.json !== undefined) process.stdout.write(jsonLine(answer))
   else {
     const head = ['client', 'node', 'by', 'since', 'round trip', 'in', 'out', 'waiting', 'drops', 'rooms']
     process.stdout.write(table(head, clients.map(rowOf)))
@@ -46,5 +46,5 @@ function rowOf(client: Client): (string | number)[] {
   const trip = roundTripMs === undefined ? '' : `${Math.round(roundTripMs)} ms`
   const { messagesIn, messagesOut, drops } = client
   const figures = [messagesIn, messagesOut, `${outboxBytes} B`, drops]
-  return [client.client, client.node, client.transport, since, trip, ...figures, plain(rooms.join(' '))]
+  return [client.client, client.node, client.transport, since, trip, ...figures, rooms.join(' ')]
 }
