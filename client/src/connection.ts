@@ -186,8 +186,13 @@ export class Connection {
       envelope: (envelope) => {
         if (!isCurrent()) return
         attempt.liveness?.heard()
-        if (envelope.type === 'welcome') this.#welcomed(attempt, envelope)
-        if (isCurrent()) this.#owner.onEnvelope(envelope, link)
+        try {
+          if (envelope.type === 'welcome') this.#welcomed(attempt, envelope)
+          if (isCurrent()) this.#owner.onEnvelope(envelope, link)
+        } catch (error) {
+          // Not of this protocol: Node would end the process for it.
+          this.#owner.onError(error as Error)
+        }
       },
       end: (end) => {
         if (isCurrent()) void this.#ended(attempt, end)

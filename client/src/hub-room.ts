@@ -145,7 +145,8 @@ export class HubRoom implements Room {
     // The old position tells the server what we lack; who had none has nothing to compare.
     if (this.position === undefined) {
       this.position = { epoch, offset }
-      this.options.reload?.()
+      // Its own fault is not one of the server's.
+      queueMicrotask(() => this.options.reload?.())
     } else this.heal()
   }
 

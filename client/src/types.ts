@@ -114,7 +114,7 @@ export interface HubEvents {
   state: State
   /** To everybody, or to this user, without a room. */
   message: Message
-  /** What goes wrong beside any request: a token's provider that failed, a token that was refused. */
+  /** What goes wrong beside any request: a token's provider that failed, a token that was refused, a frame that is none of the protocol. */
   error: Error
 }
 

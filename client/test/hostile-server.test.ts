@@ -1,6 +1,6 @@
-// A server that is broken, or means harm: its numbers make no client run in circles or grow.
+// A server that is broken, or means harm: it makes no client run in circles, grow, or end its process.
 import t from 'tap'
-import { World } from './support/world.ts'
+import { kindServer, World } from './support/world.ts'
 
 t.test('a life of nothing has the token renewed once a second, not at once and without end', async (t) => {
   for (const expiresInMs of [0, -5]) {
@@ -63,3 +63,40 @@ t.test('endless notices of too many frames are one timer', async (t) => {
   t.equal(world.timers.size, before + 1)
   hub.close()
 })
+
+t.test(
+  'an envelope whose fields are wrong is an error event, and what comes behind it is heard',
+  async (t) => {
+    const world = new World()
+    world.onSent = kindServer()
+    const hub = world.connect({ token: () => 'token' })
+    const errors: Error[] = []
+    hub.on('error', (error) => errors.push(error))
+    await world.settle()
+    world.socket.accept()
+    const heard: unknown[] = []
+    const room = hub.room('r', { presence: true })
+    room.on('message', ({ content }) => heard.push(content))
+    await world.settle()
+    t.ok(room.isJoined)
+    for (const wrong of [
+      { type: 'message', room: 'r', content: 1 },
+      { type: 'message', content: 1 },
+      { type: 'member', room: 'r', left: 5 },
+      { type: 'presence', room: 'r', users: 7 },
+    ])
+      world.socket.say(wrong)
+    world.socket.say({
+      type: 'message',
+      room: 'r',
+      content: 'sound',
+      from: { client: 'c', user: 'u' },
+      at: 1,
+    })
+    await world.settle()
+    t.ok(errors.length > 0)
+    t.equal(heard.at(-1), 'sound')
+    t.equal(hub.state.name, 'open')
+    hub.close()
+  },
+)
