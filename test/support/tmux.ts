@@ -24,7 +24,8 @@ export class Terminal {
     )
     t.teardown(() => {
       this.#tmux('kill-server')
-      rmSync(folder, { recursive: true })
+      // What ran in it may still write there while it ends.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     })
   }
 
