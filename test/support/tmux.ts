@@ -12,7 +12,7 @@ export class Terminal {
   constructor(t: Test, columns = 100, rows = 24) {
     const folder = mkdtempSync(join(tmpdir(), 'roomcast-tmux-'))
     this.#socket = join(folder, 'tmux')
-    // A shell without anybody's settings, tap's among them.
+    // A shell without anybody's settings, tap's among them, and without a history, which it would write while it ends.
     const size = ['-x', String(columns), '-y', String(rows)]
     this.#tmux(
       '-f',
@@ -20,12 +20,11 @@ export class Terminal {
       'new-session',
       '-d',
       ...size,
-      `env -i PATH='${process.env.PATH}' HOME='${folder}' TERM=screen PS1='$ ' bash --norc --noprofile`,
+      `env -i PATH='${process.env.PATH}' HOME='${folder}' TERM=screen HISTFILE=/dev/null PS1='$ ' bash --norc --noprofile`,
     )
     t.teardown(() => {
       this.#tmux('kill-server')
-      // What ran in it may still write there while it ends.
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+      rmSync(folder, { recursive: true })
     })
   }
 
