@@ -1,8 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { isRoomName } from '../protocol/envelope.ts'
 import { fitting } from './fitting.ts'
-import { DIGESTS_A_TURN, digest, digestsIn, USERS_TOLD } from './room-page.ts'
+import { Digests, digest, digestsIn, USERS_TOLD } from './room-page.ts'
 import type { Rooms } from './rooms.ts'
 
 /** Users of one room that one node tells of by their names, and that an answer has. */
@@ -36,7 +35,7 @@ export const RoomMembers = {
     const more = byUser.size > users.length
     const isCounted = more && byUser.size <= USERS_TOLD
     const counts = { clients: members.size, users, more }
-    return isCounted ? { ...counts, digests: await digestsOf(byUser.keys()) } : counts
+    return isCounted ? { ...counts, digests: await new Digests().of(byUser.keys()) } : counts
   },
 
   /** `count` is the number of users; undefined where they are too many to be counted once each. */
@@ -49,15 +48,6 @@ export const RoomMembers = {
     const count = isCut ? counted(answers) : byUser.size
     return { count, users, more: isCut || byUser.size > users.length }
   },
-}
-
-async function digestsOf(users: Iterable<string>): Promise<string> {
-  let [digests, done] = ['', 0]
-  for (const user of users) {
-    digests += digest(user)
-    if (++done % DIGESTS_A_TURN === 0) await nextTurn()
-  }
-  return digests
 }
 
 function counted(answers: readonly z.infer<typeof membersOnNode>[]): number | undefined {

@@ -28,7 +28,7 @@ const DIGEST_CHARS = 8
 /** So many users' digests are told in one page by one node; about half of what an answer may have. */
 export const USERS_TOLD = 50_000
 /** Digests of one turn of the loop: some 6 ms of them. */
-export const DIGESTS_A_TURN = 4000
+const DIGESTS_A_TURN = 4000
 
 /** Pages of rooms, each node's and all together. */
 export const RoomPage = {
@@ -38,6 +38,7 @@ export const RoomPage = {
     await each(rooms.names(), (name) => {
       if (name > after && name.startsWith(prefix)) first.add(name)
     })
+    const digests = new Digests()
     let left = USERS_TOLD
     const page: [string, number, string | null][] = []
     for (const name of first.names.slice(0, limit)) {
@@ -47,12 +48,8 @@ export const RoomPage = {
       const users = new Set<string>()
       for (const { user } of members.keys()) if (users.size <= left) users.add(user)
       const isTold = users.size <= left
-      let digests = ''
-      for (const user of isTold ? users : []) {
-        digests += digest(user)
-        if (--left % DIGESTS_A_TURN === 0) await nextTurn()
-      }
-      page.push([name, size, isTold ? digests : null])
+      if (isTold) left -= users.size
+      page.push([name, size, isTold ? await digests.of(users) : null])
     }
     return { rooms: page, more: first.names.length > limit }
   },
@@ -80,6 +77,21 @@ const eachDigest = new RegExp(`.{${DIGEST_CHARS}}`, 'g')
 
 export function digestsIn(digests: string): string[] {
   return digests.match(eachDigest) ?? []
+}
+
+/** The digests of one answer. */
+export class Digests {
+  #made = 0
+
+  /** Of all of them, joined; the loop has its turn meanwhile. */
+  async of(users: Iterable<string>): Promise<string> {
+    let joined = ''
+    for (const user of users) {
+      joined += digest(user)
+      if (++this.#made % DIGESTS_A_TURN === 0) await nextTurn()
+    }
+    return joined
+  }
 }
 
 /** A user's name in short, for counting. */
