@@ -7,9 +7,12 @@ export function coloured(colour: Colour, text: string): string {
   return has ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text
 }
 
+/** What a terminal obeys, or turns text round by. */
+const obeyed = /[\p{Cc}\u202a-\u202e\u2066-\u2069\u200e\u200f]/gu
+
 /** What others have written, without what would move the cursor or turn text round. */
 export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069\u200e\u200f]/gu, '\ufffd')
+  return text.replace(obeyed, '\ufffd')
 }
 
 /**
@@ -17,7 +20,7 @@ export function plain(text: string): string {
  */
 export function jsonLine(value: unknown): string {
   const escaped = (one: string) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return `${JSON.stringify(value).replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, escaped)}\n`
+  return `${JSON.stringify(value).replace(obeyed, escaped)}\n`
 }
 
 /** Rows with columns of even width; numbers stand to the right. Of what others have written only the plain text is shown. */

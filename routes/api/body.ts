@@ -5,7 +5,9 @@ import { Problem } from './problem.ts'
 
 /** No request has as many. */
 const FIELDS_MAX = 32
-const UNKNOWN_FIELD = 'the request: has a field that there is not'
+/** Where something is wrong that has no place of its own. */
+const THE_REQUEST = 'the request'
+const UNKNOWN_FIELD = 'has a field that there is not'
 
 /** A request's JSON: text that is valid UTF-8, so that a content can go on byte for byte. */
 export function textOf(body: unknown): string {
@@ -22,7 +24,8 @@ export function readMessage<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const value = objectIn(text)
   // The schema would write down the name of each.
-  if (Object.keys(value).length > FIELDS_MAX) throw new Problem('bad_request', UNKNOWN_FIELD)
+  if (Object.keys(value).length > FIELDS_MAX)
+    throw new Problem('bad_request', `${THE_REQUEST}: ${UNKNOWN_FIELD}`)
   const slice = sliceValue(text, 'content', limits.maxNesting)
   if (slice.tooDeep) throw new Problem('bad_request', `nested deeper than ${limits.maxNesting}`)
   if (slice.value !== undefined && Buffer.byteLength(slice.value) > limits.maxMessageBytes)
@@ -69,13 +72,11 @@ export function check<Schema extends z.ZodType>(value: unknown, schema: Schema):
   const [issue] = parsed.error.issues
   if (issue?.code === 'custom' && issue.params?.code === 'bad_room')
     throw new Problem('bad_room', issue.message)
-  const place = issue?.path.map(String).join('.') || 'the request'
+  const place = issue?.path.map(String).join('.') || THE_REQUEST
   throw new Problem('bad_request', `${place}: ${wordsOf(issue)}`)
 }
 
 /** zod repeats names that it does not know, and those are the peer's. */
 function wordsOf(issue: z.core.$ZodIssue | undefined): string {
-  return issue === undefined || issue.code === 'unrecognized_keys'
-    ? 'has a field that there is not'
-    : issue.message
+  return issue === undefined || issue.code === 'unrecognized_keys' ? UNKNOWN_FIELD : issue.message
 }
