@@ -88,8 +88,8 @@ class ConnectionGuard {
 
   watch(socket: TcpSocket): void {
     guards.set(socket, this)
-    const [answer, since] = [undefined, this.#sweeps]
-    this.#connections.set(socket, { answer, seen: answer, phase: 'silent', since })
+    const since = this.#sweeps
+    this.#connections.set(socket, { answer: undefined, seen: undefined, phase: 'silent', since })
   }
 
   forget(socket: TcpSocket): void {

@@ -27,10 +27,11 @@ export const webhooksPlugin = fp(
   async (app: FastifyInstance, { config }: { config: Config }) => {
     const webhooks = config.webhookUrl.length === 0 ? undefined : await senders(app, config)
     app.decorate('roomcastWebhooks', webhooks)
-    app.addHook('onClose', async () => {
+    if (webhooks === undefined) return
+    app.addHook('onClose', () => {
       const nowMs = systemClock.steadyMs()
       const leftMs = config.shutdownGraceMs - (nowMs - (app.hub.drainsSinceMs ?? nowMs))
-      await webhooks?.close(Math.max(LEAST_CLOSE_MS, Math.min(CLOSE_MS, leftMs)))
+      return webhooks.close(Math.max(LEAST_CLOSE_MS, Math.min(CLOSE_MS, leftMs)))
     })
   },
   { name: 'roomcast-webhooks' },

@@ -56,9 +56,9 @@ export class Hub implements ClientContext {
   readonly #log: Log
   readonly #heartbeat: Heartbeat
   readonly #watch: HubOptions['watch']
-  /** Clients past their 101 that are not closing. */
   /** By the steady clock; undefined while it takes clients. */
   drainsSinceMs: number | undefined
+  /** Clients past their 101 that are not closing. */
   readonly #clients = new Map<string, Client>()
   /** Clients whose socket is still there although they have left the hub. */
   readonly #closing = new Set<Client>()
