@@ -74,10 +74,7 @@ t.test('28 two drains in a row: each connection is made before the one of before
   await world.settle()
   const states: string[] = []
   hub.on('state', ({ name }) => states.push(name))
-  const first = world.socket
-  first.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
-  await world.pass(150)
-  const second = world.socket
+  const [first, second] = await world.drain()
   t.not(second, first)
   // It goes too, before the room has moved to it.
   world.onSent = (envelope, socket) => {
@@ -107,11 +104,9 @@ t.test('28 when no other node takes it in, the state says so once the old one is
   const hub = await world.open({ token: () => 'token' })
   hub.room('r')
   await world.settle()
-  const old = world.socket
   world.fetch = (async () =>
     new Response('{}', { status: 503, headers: { 'retry-after': '30' } })) as typeof fetch
-  old.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
-  await world.pass(150)
+  const [old] = await world.drain()
   world.socket.end()
   await world.settle()
   t.match(hub.state, { name: 'open' })

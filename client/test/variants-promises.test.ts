@@ -194,10 +194,7 @@ t.test('28 what is said to everybody while a node goes comes once', async (t) =>
   await world.settle()
   const seen: unknown[] = []
   hub.on('message', ({ content }) => seen.push(content))
-  const old = world.socket
-  old.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
-  await world.pass(150)
-  const next = world.socket
+  const [old, next] = await world.drain()
   world.onSent = (envelope, socket) => {
     if (envelope.type !== 'join' || socket === old) play(envelope, socket)
   }
@@ -225,9 +222,7 @@ t.test('28 a link that is lost while the old one still is there: publishes go on
   const hub = await world.open()
   const room = hub.room('r')
   await world.settle()
-  const old = world.socket
-  old.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
-  await world.pass(150)
+  const [old] = await world.drain()
   world.onSent = (envelope, socket) => {
     if (socket === old) play(envelope, socket)
   }

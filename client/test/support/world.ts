@@ -174,6 +174,14 @@ export class World implements Platform {
     return new HubClient(new URL(url), { token: 'token', ...options }, this) as HubClient & Hub
   }
 
+  /** The node says that it goes: the connection that is left, and the next one, which is not open yet. */
+  async drain(): Promise<[old: FakeSocket, next: FakeSocket]> {
+    const old = this.socket
+    old.say({ type: 'closing', reconnectInMs: 100, handoverMs: 5_000 })
+    await this.pass(150)
+    return [old, this.socket]
+  }
+
   /** A hub whose first connection is open. */
   async open(options: Partial<HubOptions> = {}): Promise<HubClient & Hub> {
     const hub = this.connect(options)
